@@ -1,0 +1,18 @@
+/** Everything a test, the demo or the drill needs from the lab. */
+export { binDir } from './binaries.ts';
+export { Cluster, type ClusterMember, type ClusterOptions } from './cluster.ts';
+export { Etcd, type EtcdMember, type KeyValue } from './etcd.ts';
+export { HAProxy, validate } from './haproxy.ts';
+export { CHECKOUT, type Exit, Lab, type LabProcess, withLab } from './lab.ts';
+export { merge, Node, type NodeOptions, type RestAnswer, TENURE } from './node.ts';
+export { ACCOUNTS, connect, PostgresServer, query } from './postgres.ts';
+export {
+  ended,
+  identify,
+  isAlive,
+  type ProcessId,
+  processesIn,
+  signalProcess,
+} from './processes.ts';
+export { pause, WaitedInVain, waitFor, within } from './wait.ts';
+export { type Gap, SteadyWriter } from './writer.ts';

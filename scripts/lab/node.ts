@@ -1,0 +1,265 @@
+/** One node of a cluster: a folder, a configuration file, a daemon and the PostgreSQL it looks after. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type pg from 'pg';
+import { stringify } from 'yaml';
+import { binDir } from './binaries.ts';
+import { CHECKOUT, type Exit, type Lab, type LabProcess } from './lab.ts';
+import { ACCOUNTS, type ConnectOptions, connect, query } from './postgres.ts';
+import { killAllIn, type ProcessId, processesIn, signalProcess } from './processes.ts';
+
+/** The daemon of this checkout; the configuration file is added as last argument. */
+export const TENURE: readonly string[] = [join(CHECKOUT, 'bin', 'tenure')];
+
+type Json = Readonly<Record<string, unknown>>;
+
+export interface NodeOptions {
+  readonly scope: string;
+  readonly name: string;
+  /** host:port,host:port */
+  readonly etcdHosts: string;
+  /** Command that starts the daemon; the configuration file is appended. */
+  readonly daemon?: readonly string[];
+  /** Environment of the daemon, beside a small default one. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Replaces parts of the default `bootstrap.dcs` (ttl 5, loop_wait 1, retry_timeout 2, …), merged in depth. */
+  readonly dcs?: Json;
+  /** Replaces parts of the configuration, merged in depth. */
+  readonly config?: Json;
+}
+
+export interface RestAnswer {
+  readonly status: number;
+  readonly text: string;
+  /** The body when it is JSON, otherwise undefined. */
+  readonly json: unknown;
+}
+
+export interface RestOptions {
+  readonly method?: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Milliseconds, default 2000. */
+  readonly deadlineMs?: number;
+}
+
+export class Node {
+  readonly name: string;
+  readonly folder: string;
+  readonly dataDir: string;
+  readonly configFile: string;
+  readonly restPort: number;
+  readonly postgresPort: number;
+  /** The configuration as written to configFile; change it with {@link configure}. */
+  config: Json;
+  readonly #lab: Lab;
+  readonly #daemonCommand: readonly string[];
+  readonly #env: Readonly<Record<string, string>>;
+  #daemon: LabProcess | undefined;
+
+  private constructor(lab: Lab, options: NodeOptions, restPort: number, postgresPort: number) {
+    this.#lab = lab;
+    this.name = options.name;
+    this.folder = lab.path(options.name);
+    this.dataDir = join(this.folder, 'data');
+    this.configFile = join(this.folder, 'config.yml');
+    this.restPort = restPort;
+    this.postgresPort = postgresPort;
+    this.#daemonCommand = options.daemon ?? TENURE;
+    this.#env = options.env ?? {};
+    this.config = merge(this.#defaults(options), options.config ?? {});
+  }
+
+  /** Makes folder and configuration file; starts nothing. */
+  static async create(lab: Lab, options: NodeOptions): Promise<Node> {
+    const node = new Node(lab, options, await lab.port(), await lab.port());
+    node.configure({});
+    return node;
+  }
+
+  /** Merges `changes` into the configuration and writes the file; the daemon is not told. */
+  configure(changes: Json): void {
+    this.config = merge(this.config, changes);
+    writeFileSync(this.configFile, stringify(this.config, { version: '1.1' }), { mode: 0o600 });
+  }
+
+  #defaults(options: NodeOptions): Json {
+    const hba = [
+      'local all all trust',
+      'host all all 127.0.0.1/32 trust',
+      'host replication all 127.0.0.1/32 trust',
+    ];
+    const dcs = {
+      ttl: 5,
+      loop_wait: 1,
+      retry_timeout: 2,
+      maximum_lag_on_failover: 1_048_576,
+      postgresql: {
+        use_pg_rewind: true,
+        use_slots: true,
+        parameters: { max_connections: 60, shared_buffers: '32MB', fsync: 'on' },
+      },
+    };
+    return {
+      scope: options.scope,
+      name: options.name,
+      restapi: {
+        listen: `127.0.0.1:${this.restPort}`,
+        connect_address: `127.0.0.1:${this.restPort}`,
+      },
+      etcd3: { hosts: options.etcdHosts },
+      bootstrap: {
+        dcs: merge(dcs, options.dcs ?? {}),
+        initdb: [{ encoding: 'UTF8' }, 'data-checksums'],
+        pg_hba: hba,
+      },
+      postgresql: {
+        listen: `127.0.0.1:${this.postgresPort}`,
+        connect_address: `127.0.0.1:${this.postgresPort}`,
+        data_dir: this.dataDir,
+        bin_dir: binDir(),
+        pgpass: join(this.folder, 'pgpass'),
+        authentication: ACCOUNTS,
+        parameters: { unix_socket_directories: '' },
+        pg_hba: hba,
+      },
+    };
+  }
+
+  /** The daemon's process; undefined before its first start. */
+  get daemon(): LabProcess | undefined {
+    return this.#daemon;
+  }
+
+  get log(): string {
+    return join(this.folder, 'daemon.log');
+  }
+
+  isRunning(): boolean {
+    return this.#daemon?.isAlive() ?? false;
+  }
+
+  /** Starts the daemon; does not wait for anything it does. */
+  async start(): Promise<LabProcess> {
+    if (this.isRunning()) throw new Error(`the daemon of ${this.name} runs already`);
+    this.#daemon = await this.#lab.spawn([...this.#daemonCommand, this.configFile], {
+      name: `daemon-${this.name}`,
+      cwd: this.folder,
+      log: this.log,
+      env: this.#env,
+    });
+    return this.#daemon;
+  }
+
+  /** SIGTERM to the daemon, and waits for its end. */
+  async stop(deadlineMs = 30_000): Promise<Exit> {
+    return this.#theDaemon().end('SIGTERM', deadlineMs);
+  }
+
+  /** SIGKILL to the daemon alone. */
+  async kill(): Promise<void> {
+    await this.#theDaemon().end('SIGKILL', 5000);
+  }
+
+  /** SIGSTOP to the daemon: it holds its connections and does nothing. */
+  pause(): void {
+    this.#theDaemon().signal('SIGSTOP');
+  }
+
+  /** SIGCONT to the daemon. */
+  resume(): void {
+    this.#theDaemon().signal('SIGCONT');
+  }
+
+  #theDaemon(): LabProcess {
+    if (this.#daemon === undefined) throw new Error(`the daemon of ${this.name} was never started`);
+    return this.#daemon;
+  }
+
+  /** The running postmaster, by postmaster.pid; undefined when there is none. */
+  postmaster(): ProcessId | undefined {
+    try {
+      const pid = Number(readFileSync(join(this.dataDir, 'postmaster.pid'), 'utf8').split('\n')[0]);
+      return processesIn(this.dataDir).find((id) => id.pid === pid);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** SIGKILL to the postmaster alone; its backends are left to themselves. */
+  killPostmaster(): ProcessId {
+    const id = this.postmaster();
+    if (id === undefined) throw new Error(`${this.name} has no running postmaster to kill`);
+    signalProcess(id, 'SIGKILL');
+    return id;
+  }
+
+  /** All processes of this node's PostgreSQL, orphans of a dead postmaster included. */
+  postgresProcesses(): readonly ProcessId[] {
+    return processesIn(this.dataDir);
+  }
+
+  /** SIGKILL to all of this node's PostgreSQL; the daemon stays. */
+  async killPostgres(): Promise<void> {
+    await killAllIn(this.dataDir);
+  }
+
+  /** SIGKILL to the daemon, its helpers and its PostgreSQL: what a lost machine looks like to the others. */
+  async killEverything(): Promise<void> {
+    const daemon = this.#daemon;
+    if (daemon !== undefined) signalProcess(daemon, 'SIGKILL');
+    await killAllIn(this.folder);
+  }
+
+  /** One request to the daemon's REST interface; throws when there is no answer in time. */
+  async rest(path: string, options: RestOptions = {}): Promise<RestAnswer> {
+    const response = await fetch(`http://127.0.0.1:${this.restPort}${path}`, {
+      method: options.method ?? 'GET',
+      signal: AbortSignal.timeout(options.deadlineMs ?? 2000),
+      ...(options.body === undefined
+        ? {}
+        : {
+            body: JSON.stringify(options.body),
+            headers: { 'content-type': 'application/json' },
+          }),
+    });
+    const text = await response.text();
+    return { status: response.status, text, json: parsed(text) };
+  }
+
+  connect(options: Partial<ConnectOptions> = {}): Promise<pg.Client> {
+    return connect({ ...options, port: this.postgresPort });
+  }
+
+  /** One statement on a connection of its own. */
+  query<Row extends pg.QueryResultRow = pg.QueryResultRow>(
+    sql: string,
+    values: readonly unknown[] = [],
+  ): Promise<Row[]> {
+    return query<Row>({ port: this.postgresPort }, sql, values);
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `changes` over `base`: objects are merged, everything else is replaced; undefined removes. */
+export function merge(base: Json, changes: Json): Json {
+  const result: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(changes)) {
+    const before = result[key];
+    if (value === undefined) delete result[key];
+    else if (isObject(before) && isObject(value)) result[key] = merge(before, value);
+    else result[key] = value;
+  }
+  return result;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,155 @@
+/**
+ * The REST API's HTTP side: Fastify around the route table. It knows no policy and keeps no state:
+ * each answer is a view of the latest snapshot (rule F6).
+ */
+import type { AddressInfo } from 'node:net';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { RealClock, TimeoutError, within } from '../clock.ts';
+import type { StatusSource } from '../status.ts';
+import type { View } from './answer.ts';
+import { ApiListenError, problem, problemOf } from './errors.ts';
+import { ENDPOINTS, FRESH_ENDPOINTS, healthCheck, unsupported } from './routes.ts';
+
+export interface ApiOptions {
+  readonly status: StatusSource;
+  /** Name or address to listen on; `*` or empty: every address, IPv6 and IPv4. */
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /**
+   * Brings the snapshot's facts about PostgreSQL up to date; awaited by `GET /patroni` alone, and
+   * not for long: a PostgreSQL that hangs must not hang the answer. Without it: the latest snapshot.
+   */
+  readonly freshen?: () => Promise<void>;
+  /** Told of each error of ours that became a 500; the API has no log of its own. */
+  readonly onError?: (error: unknown) => void;
+}
+
+export interface ApiServer {
+  /** The port that is open. */
+  readonly port: number;
+  /** Stops listening and ends all connections, in at most 300 ms. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** Limits, ms and bytes. A caller that is slower or larger than these is cut off. */
+const KEEP_ALIVE_MS = 2_000;
+const REQUEST_MS = 5_000;
+const IDLE_SOCKET_MS = 10_000;
+const BODY_BYTES = 256 * 1024;
+/** Longest wait for fresh facts. Peers in a race give an answer about two seconds. */
+const FRESH_MS = 500;
+/** Time that running requests have to end when the API closes; close() promises 300 ms. */
+const CLOSE_GRACE_MS = 150;
+
+const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
+
+/** Opens the REST API. @throws ApiListenError when the address cannot be opened */
+export async function startApi(options: ApiOptions): Promise<ApiServer> {
+  const app = buildApi(options);
+  await app.ready();
+  try {
+    await listen(app, options.host, options.port);
+  } catch (error) {
+    await app.close();
+    throw new ApiListenError(`${options.host || '*'}:${options.port}`, error);
+  }
+  const { port } = app.server.address() as AddressInfo;
+  return { port, close: () => close(app) };
+}
+
+function buildApi(options: ApiOptions): FastifyInstance {
+  const { status, onError = () => undefined } = options;
+  const refuse = (error: unknown, _request: FastifyRequest, reply: FastifyReply): void => {
+    const name = problemOf(error);
+    if (name === 'internal') onError(error);
+    const { status: code, body } = problem(name);
+    reply.code(code).send(body?.());
+  };
+  const app = fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    bodyLimit: BODY_BYTES,
+    requestTimeout: REQUEST_MS,
+    connectionTimeout: IDLE_SOCKET_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    // HAProxy's `httpchk … HTTP/1.1` without a Host header works with Patroni, so it does here.
+    http: {
+      requireHostHeader: false,
+      headersTimeout: REQUEST_MS,
+      connectionsCheckingInterval: 1_000,
+    },
+    frameworkErrors: refuse,
+  });
+  app.setErrorHandler(refuse);
+  // Bodies are JSON texts without a content type in Patroni's own requests (C-3.8).
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+  for (const [segment, view] of Object.entries(ENDPOINTS)) {
+    for (const url of [`/${segment}`, `/${segment}/*`]) {
+      const onRequest = FRESH_ENDPOINTS.has(segment) ? freshening(options) : [];
+      app.route({ method: SAFE_METHODS, url, onRequest, handler: answering(status, view) });
+    }
+  }
+  app.route({ method: SAFE_METHODS, url: '*', handler: answering(status, healthCheck) });
+  // Every other method, whatever the path.
+  app.setNotFoundHandler(answering(status, unsupported));
+  return app;
+}
+
+/** Waits for fresh facts; what fails or takes too long leaves the answer to the latest snapshot. */
+function freshening({ freshen, onError }: ApiOptions): (request: FastifyRequest) => Promise<void> {
+  const clock = new RealClock();
+  return async ({ method }) => {
+    if (freshen === undefined || method !== 'GET') return;
+    try {
+      await within(clock, FRESH_MS, 'looking at PostgreSQL', freshen());
+    } catch (error) {
+      if (!(error instanceof TimeoutError)) onError?.(error);
+    }
+  };
+}
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => FastifyReply;
+
+function answering(source: StatusSource, view: View): Handler {
+  return (request, reply) => {
+    const url = request.raw.url ?? '/';
+    const mark = url.indexOf('?');
+    const { status, body } = view(source.snapshot(), {
+      path: mark < 0 ? url : url.slice(0, mark),
+      query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
+    });
+    reply.code(status);
+    if (body === null || request.method === 'HEAD' || request.method === 'OPTIONS') {
+      return reply.send();
+    }
+    return reply.type('application/json').send(JSON.stringify(body()));
+  };
+}
+
+/**
+ * Node's own listen, not Fastify's: without a host it takes `::` for both families and falls back
+ * to `0.0.0.0` where there is no IPv6, and it opens one server, so that close can end everything.
+ */
+function listen({ server }: FastifyInstance, host: string, port: number): Promise<void> {
+  const everywhere = host === '' || host === '*';
+  // An IPv6 address may come in brackets, as in a URL.
+  const where = everywhere ? { port } : { port, host: host.replace(/^\[(.*)\]$/, '$1') };
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+async function close(app: FastifyInstance): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * Time. Inside the agent it is monotonic milliseconds that also count the machine's suspend
+ * (rules S1, S10); wall time exists only in text for people.
+ */
+import { uptime } from 'node:os';
+
+/** A thing that can cut a wait short. */
+export interface Waker {
+  /** Ends the wait in progress, or the next one when none is. */
+  hint(reason: string): void;
+}
+
+export interface Clock {
+  /** Monotonic ms, suspend included, unaffected by clock steps. */
+  now(): number;
+  /** For people and for wire formats that ask for it. */
+  wall(): Date;
+  /** Resolves after `ms`, or at once when `signal` aborts; never rejects. */
+  wait(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls back once after `ms`; the returned function cancels it. */
+  after(ms: number, call: () => void): () => void;
+}
+
+/** Differences up to this size are the 10 ms steps of the boot clock, not a suspend. */
+const BOOT_CLOCK_STEP_MS = 25;
+
+export class RealClock implements Clock {
+  #suspendedMs = 0;
+  readonly #origin = uptime() * 1000 - performance.now();
+
+  now(): number {
+    const fine = performance.now();
+    const behind = uptime() * 1000 - fine - this.#origin - this.#suspendedMs;
+    if (behind > BOOT_CLOCK_STEP_MS) this.#suspendedMs += behind;
+    return fine + this.#origin + this.#suspendedMs;
+  }
+
+  wall(): Date {
+    return new Date();
+  }
+
+  wait(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.max(0, ms));
+      signal?.addEventListener('abort', done, { once: true });
+    });
+  }
+
+  after(ms: number, call: () => void): () => void {
+    const timer = setTimeout(call, Math.max(0, ms));
+    return () => clearTimeout(timer);
+  }
+}
+
+/** Rejects with `TimeoutError` when `work` has not settled after `ms`; the work itself goes on. */
+export class TimeoutError extends Error {
+  override readonly name = 'TimeoutError';
+}
+
+/**
+ * Bounds a promise. The only way in this code base to put a deadline on work that has none.
+ * @throws TimeoutError after `ms`
+ */
+export async function within<T>(clock: Clock, ms: number, what: string, work: Promise<T>): Promise<T> {
+  let cancel: () => void = () => undefined;
+  const timeout = new Promise<never>((_resolve, reject) => {
+    cancel = clock.after(ms, () => reject(new TimeoutError(`${what}: no answer in ${Math.round(ms)} ms`)));
+  });
+  try {
+    return await Promise.race([work, timeout]);
+  } finally {
+    cancel();
+  }
+}

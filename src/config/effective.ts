@@ -1,0 +1,118 @@
+/**
+ * What applies now: built-in defaults, under the dynamic configuration, under the local file, with
+ * the exceptions of C-6.1: times and switches of the cluster come from `/config` alone.
+ */
+import type { Settings } from '../core/settings.ts';
+import type { ServerSettings } from '../postgres/postgres.ts';
+import { type Dynamic, readDynamic } from './dynamic.ts';
+import type { Config } from './load.ts';
+import type { Tree } from './merge.ts';
+import { effectiveParameters, effectiveRecovery } from './parameters.ts';
+import { effectiveTags } from './tags.ts';
+import { DEFAULT_TIMING, effectiveTiming } from './timing.ts';
+
+const DEFAULT_MAXIMUM_LAG = 1_048_576;
+const DEFAULT_PRIMARY_START_TIMEOUT_MS = 300_000;
+const DEFAULT_MEMBER_SLOTS_TTL_MS = 1_800_000;
+
+export interface Effective {
+  readonly settings: Settings;
+  readonly server: ServerSettings;
+  /** The same text for the same cause, so that the caller can say each once. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Never throws: what cannot be used in `dynamic` is replaced by its default, with a warning.
+ * @param dynamic `/config`; null while it is not known: `bootstrap.dcs` stands in
+ */
+export function effectiveSettings(
+  config: Config,
+  dynamic: Tree | null,
+  cluster: { readonly allMembersRunTenure: boolean },
+): Effective {
+  const read = readDynamic(dynamic ?? initialDynamicConfiguration(config));
+  const warnings = [...read.warnings, ...missingFeatures(read)];
+  const timing = effectiveTiming(
+    {
+      ttlMs: read.values.ttl ?? DEFAULT_TIMING.ttlMs,
+      loopWaitMs: read.values.loop_wait ?? DEFAULT_TIMING.loopWaitMs,
+      retryTimeoutMs: read.values.retry_timeout ?? DEFAULT_TIMING.retryTimeoutMs,
+    },
+    cluster.allMembersRunTenure,
+  );
+  warnings.push(...timing.warnings);
+  const useSlots = read.postgresql.use_slots ?? true;
+  const settings: Settings = {
+    ...timing.timing,
+    ...policy(config, read),
+    useSlots,
+    synchronousMode: asksForSynchronous(read),
+    standbyCluster: asksForStandbyCluster(read),
+    tags: effectiveTags(config.tags),
+    mayBootstrap: config.bootstrap !== undefined,
+  };
+  return { settings, server: serverSettings(config, read, useSlots, warnings), warnings };
+}
+
+function policy(config: Config, { values, postgresql }: Dynamic) {
+  const local = config.postgresql;
+  return {
+    maximumLagOnFailover: values.maximum_lag_on_failover ?? DEFAULT_MAXIMUM_LAG,
+    checkTimeline: values.check_timeline ?? false,
+    primaryStartTimeoutMs: values.primary_start_timeout ?? values.master_start_timeout ?? DEFAULT_PRIMARY_START_TIMEOUT_MS,
+    maximumTimelinesHistory: values.max_timelines_history ?? 0,
+    memberSlotsTtlMs: values.member_slots_ttl ?? DEFAULT_MEMBER_SLOTS_TTL_MS,
+    usePgRewind: local.use_pg_rewind ?? postgresql.use_pg_rewind ?? false,
+    removeDataDirectoryOnRewindFailure:
+      local.remove_data_directory_on_rewind_failure ?? postgresql.remove_data_directory_on_rewind_failure ?? false,
+    removeDataDirectoryOnDivergedTimelines:
+      local.remove_data_directory_on_diverged_timelines ?? postgresql.remove_data_directory_on_diverged_timelines ?? false,
+    paused: values.pause ?? false,
+  };
+}
+
+function serverSettings(config: Config, read: Dynamic, useSlots: boolean, warnings: string[]): ServerSettings {
+  const [local, dynamic] = [config.postgresql, read.postgresql];
+  return {
+    parameters: effectiveParameters(dynamic.parameters ?? {}, local.parameters ?? {}, warnings),
+    pgHba: local.pg_hba ?? dynamic.pg_hba ?? null,
+    pgIdent: local.pg_ident ?? dynamic.pg_ident ?? null,
+    recoveryConf: effectiveRecovery(dynamic.recovery_conf ?? {}, local.recovery_conf ?? {}, warnings),
+    useSlots,
+  };
+}
+
+/** What is not understood as "off" is taken as asked for: to ignore it could cost commits. */
+function asksForSynchronous({ values, raw }: Dynamic): boolean {
+  if (raw.synchronous_mode === undefined) return false;
+  return !['off', 'false', 'no', '0'].includes(values.synchronous_mode ?? '');
+}
+
+function asksForStandbyCluster({ raw }: Dynamic): boolean {
+  const section = raw.standby_cluster;
+  return section !== undefined && section !== false && !(typeof section === 'object' && Object.keys(section ?? {}).length === 0);
+}
+
+function missingFeatures(read: Dynamic): string[] {
+  const warnings: string[] = [];
+  if (asksForSynchronous(read)) {
+    warnings.push('/config synchronous_mode is not supported yet: this member does not keep commits on standbys');
+  }
+  if (asksForStandbyCluster(read)) warnings.push('/config standby_cluster is not supported yet');
+  if (read.values.failsafe_mode === true) {
+    warnings.push('/config failsafe_mode is not supported yet: without etcd the primary becomes read-only when its lease ends');
+  }
+  return warnings;
+}
+
+/** What `/config` is when the cluster is created: Patroni's four defaults, then `bootstrap.dcs` as written. */
+export function initialDynamicConfiguration(config: Config): Readonly<Record<string, unknown>> {
+  return {
+    ttl: DEFAULT_TIMING.ttlMs / 1000,
+    loop_wait: DEFAULT_TIMING.loopWaitMs / 1000,
+    retry_timeout: DEFAULT_TIMING.retryTimeoutMs / 1000,
+    maximum_lag_on_failover: DEFAULT_MAXIMUM_LAG,
+    ...config.bootstrapDynamic,
+  };
+}

@@ -1,0 +1,105 @@
+/** The dynamic configuration: what `/config` holds and `bootstrap.dcs` begins it with. */
+import * as z from 'zod';
+import { unsupported } from './marks.ts';
+import { boolean, bytes, duration, integer, lines, oneOf, postgresSettings } from './values.ts';
+
+const slotsKept = 'permanent slots are not created; slots that exist are left alone';
+
+/** `postgresql` of the dynamic configuration: what may be set there and is acted on. */
+export const dynamicPostgresqlSchema = z
+  .looseObject(
+    {
+      use_slots: boolean()
+        .optional()
+        .meta({ description: 'Replicas stream through their own replication slots. Default: on.' }),
+      use_pg_rewind: boolean()
+        .optional()
+        .meta({ description: 'Rejoin with pg_rewind where that is possible. Default: off.' }),
+      remove_data_directory_on_rewind_failure: boolean()
+        .optional()
+        .meta({ description: 'Clone again when pg_rewind fails. Default: off.' }),
+      remove_data_directory_on_diverged_timelines: boolean().optional().meta({
+        description: 'Clone again when the timelines have diverged and pg_rewind is off. Default: off.',
+      }),
+      parameters: postgresSettings()
+        .optional()
+        .meta({ description: 'Settings of PostgreSQL for every member.' }),
+      pg_hba: lines().optional().meta({ description: 'Lines of pg_hba.conf for every member.' }),
+      pg_ident: lines().optional().meta({ description: 'Lines of pg_ident.conf for every member.' }),
+      recovery_conf: postgresSettings()
+        .optional()
+        .meta({ description: 'Recovery settings, such as restore_command.' }),
+    },
+    { error: 'a map' },
+  )
+  .meta({ description: 'Settings of PostgreSQL that all members share.' });
+
+export const dynamicSchema = z.looseObject(
+  {
+    ttl: duration(1)
+      .optional()
+      .meta({ description: 'Life of the leader lease, seconds. Default: 30; at least 3 (20 in a mixed cluster).' }),
+    loop_wait: duration(1)
+      .optional()
+      .meta({ description: 'Longest time between two looks, seconds. Default: 10; at least 1.' }),
+    retry_timeout: duration(1).optional().meta({
+      description: 'Time for one round of requests to etcd, seconds. Default: 10; at least 1 (3 in a mixed cluster).',
+    }),
+    maximum_lag_on_failover: bytes(0)
+      .optional()
+      .meta({ description: 'A replica further behind than this does not become primary. Default: 1048576.' }),
+    check_timeline: boolean()
+      .optional()
+      .meta({ description: 'Only replicas on the latest known timeline become primary. Default: off.' }),
+    max_timelines_history: integer(0)
+      .optional()
+      .meta({ description: 'Entries kept in the history key; 0: all. Default: 0.' }),
+    primary_start_timeout: duration(0).optional().meta({
+      description: 'Time a crashed primary has to come back in place, seconds; 0: fail over at once. Default: 300.',
+    }),
+    master_start_timeout: duration(0)
+      .optional()
+      .meta({ description: 'Old name of primary_start_timeout, which wins.' }),
+    member_slots_ttl: duration(0)
+      .optional()
+      .meta({ description: 'How long the slot of an absent member is kept. Default: 30min.' }),
+    pause: boolean()
+      .optional()
+      .meta({ description: 'Watch, and change nothing. Default: off.' }),
+    postgresql: dynamicPostgresqlSchema.optional(),
+    synchronous_mode: oneOf('off', 'on', 'quorum', 'false', 'true', 'no', 'yes', '0', '1')
+      .optional()
+      .meta({
+        description: 'Only off: synchronous replication is not maintained yet. In bootstrap.dcs on and quorum are refused.',
+      }),
+    standby_cluster: z
+      .unknown()
+      .optional()
+      .meta({ description: 'Not supported yet. In bootstrap.dcs it is refused.' }),
+    failsafe_mode: boolean().optional().meta({
+      description: 'Not supported yet: without etcd the primary becomes read-only when its lease ends.',
+    }),
+    synchronous_mode_strict: unsupported('synchronous replication is not maintained'),
+    synchronous_node_count: unsupported('synchronous replication is not maintained'),
+    maximum_lag_on_syncnode: unsupported('synchronous replication is not maintained'),
+    primary_stop_timeout: unsupported('it belongs to synchronous replication'),
+    master_stop_timeout: unsupported('it belongs to synchronous replication'),
+    primary_race_backoff: unsupported('the race is not delayed'),
+    slots: unsupported(slotsKept),
+    permanent_slots: unsupported(slotsKept),
+    permanent_replication_slots: unsupported(slotsKept),
+    ignore_slots: unsupported('slots that do not belong to members are left alone anyway'),
+  },
+  { error: 'a map' },
+);
+
+/** Keys of the dynamic `postgresql` section that belong to one member and are ignored there (C-6.1c). */
+export const LOCAL_ONLY_POSTGRESQL = new Set([
+  'connect_address',
+  'proxy_address',
+  'listen',
+  'config_dir',
+  'data_dir',
+  'pgpass',
+  'authentication',
+]);

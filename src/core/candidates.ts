@@ -1,0 +1,207 @@
+/**
+ * Who may be promoted, and why not. One function for the race, for switchover and for explaining
+ * (contract 5.9; rules F4, S6; field D26, D34, D44).
+ */
+import { clusterTimeline, type Position } from './history.ts';
+import { formatLsn } from './lsn.ts';
+import type { ClusterView, Handover, Member, PeerFacts } from './model.ts';
+import type { Settings } from './settings.ts';
+
+export interface Candidacy {
+  readonly eligible: boolean;
+  readonly why: string;
+  /** Not eligible now, but only because somebody else should come first: look again soon. */
+  readonly waiting: boolean;
+}
+
+export interface CandidateSituation {
+  readonly name: string;
+  /** Where this node's own WAL ends now: received or replayed, whichever is further. Asked fresh, never from the store (field D34). */
+  readonly position: Position;
+  readonly peers: readonly PeerFacts[];
+  readonly cluster: ClusterView;
+  readonly settings: Settings;
+  /** Valid hand-over marker of the leader that resigned, null when it vanished. */
+  readonly handover: Handover | null;
+  /** How long the leader key has been free, ms. */
+  readonly leaderlessMs: number;
+}
+
+const yes = (why: string): Candidacy => ({ eligible: true, why, waiting: false });
+const no = (why: string): Candidacy => ({ eligible: false, why, waiting: false });
+const wait = (why: string): Candidacy => ({ eligible: false, why, waiting: true });
+
+/** May this node take the free leader key? Rules in order; the first that applies decides. */
+export function candidacy(situation: CandidateSituation): Candidacy {
+  return (
+    barred(situation) ??
+    livePrimary(situation) ??
+    unrecordedTimeline(situation) ??
+    belowFloor(situation) ??
+    namedCandidate(situation) ??
+    lagging(situation) ??
+    behindPeer(situation) ??
+    behindSilentPeer(situation) ??
+    yes(`at ${at(situation.position)}, no living member is ahead`)
+  );
+}
+
+function barred({ settings, cluster, name }: CandidateSituation): Candidacy | null {
+  if (settings.paused) return no('the cluster is paused');
+  if (settings.tags.nofailover || settings.tags.failoverPriority <= 0) {
+    return no('the nofailover tag is set');
+  }
+  if (settings.synchronousMode && cluster.sync !== null && cluster.sync.standbys.length > 0) {
+    const named = [cluster.sync.leader ?? '', ...cluster.sync.standbys].map((n) => n.toLowerCase());
+    if (cluster.sync.quorum > 0 || !named.includes(name.toLowerCase())) {
+      return no('synchronous mode is on and /sync does not vouch for this member alone');
+    }
+  }
+  return null;
+}
+
+function livePrimary({ peers }: CandidateSituation): Candidacy | null {
+  const primary = peers.find((peer) => peer.answer.known && !peer.answer.value.inRecovery);
+  return primary === undefined ? null : wait(`primary ${primary.name} is still alive`);
+}
+
+/** A timeline that nobody recorded comes from a promotion outside the race (field D44, D51). */
+function unrecordedTimeline({ position, cluster, settings, name }: CandidateSituation): Candidacy | null {
+  const recorded = recordedTimeline(cluster);
+  if (recorded === null) {
+    return settings.checkTimeline && position.timeline === 0 ? no('own timeline is unknown') : null;
+  }
+  if (position.timeline > recorded) {
+    const follower = cluster.members.find(
+      (member) => member.name !== name && member.timeline === recorded && mayLead(member),
+    );
+    if (follower === undefined) return null;
+    return no(
+      `own timeline ${position.timeline} was never recorded (the cluster is on ${recorded}), and ${follower.name} is on the recorded one`,
+    );
+  }
+  // By /history alone: a claim whose winner died before promoting binds nobody.
+  const promoted = clusterTimeline(cluster.history);
+  if (settings.checkTimeline && promoted !== null && position.timeline < promoted) {
+    return no(`own timeline ${position.timeline} is older than the cluster's timeline ${promoted}`);
+  }
+  return null;
+}
+
+/** Newest timeline that the store knows to be legitimate; null when nothing is recorded. */
+export function recordedTimeline(cluster: ClusterView): number | null {
+  const byHistory = clusterTimeline(cluster.history);
+  const byClaim = cluster.timelines?.claims.at(-1)?.[0] ?? null;
+  if (byClaim === null) return byHistory;
+  return byHistory === null ? byClaim : Math.max(byHistory, byClaim);
+}
+
+/** A planned hand-over loses nothing: nobody below its end wins while a living member has it (F4). */
+function belowFloor({ handover, position, cluster, peers, name }: CandidateSituation): Candidacy | null {
+  const floor = handover?.floorLsn ?? null;
+  if (handover === null || floor === null || position.lsn >= floor) return null;
+  const holder = cluster.members.find((member) => {
+    if (member.name === name || member.name === handover.leader || !mayLead(member)) return false;
+    const answer = peers.find((peer) => peer.name === member.name)?.answer;
+    const known = answer?.known === true ? answer.value.position : (member.position ?? 0);
+    return Math.max(known, member.position ?? 0) >= floor;
+  });
+  if (holder === undefined) return null;
+  return wait(
+    `at ${at(position)}, below the hand-over's end ${formatLsn(floor)}, which ${holder.name} has`,
+  );
+}
+
+function namedCandidate({ handover, peers, name, leaderlessMs, settings }: CandidateSituation): Candidacy | null {
+  const candidate = handover?.candidate ?? null;
+  if (candidate === null || leaderlessMs > settings.ttlMs) return null;
+  if (candidate === name) return yes('named as the candidate of the hand-over');
+  const answer = peers.find((peer) => peer.name === candidate)?.answer;
+  return answer?.known === true ? wait(`${candidate} was named and is alive`) : null;
+}
+
+/**
+ * The bound operators set on what may be lost. It is held against this node's own fresh position:
+ * one that was published before the leader died would bar everybody for ever (field D34).
+ */
+function lagging({ cluster, position, settings, handover }: CandidateSituation): Candidacy | null {
+  if (handover !== null) return null;
+  const optime = cluster.status.optime;
+  if (optime === null) return null;
+  const lag = optime - position.lsn;
+  if (lag <= settings.maximumLagOnFailover) return null;
+  return wait(
+    `${lag} bytes behind the last position the leader published, more than maximum_lag_on_failover ${settings.maximumLagOnFailover}; when the leader is lost for good, a manual failover to a named member overrides this`,
+  );
+}
+
+function behindPeer(situation: CandidateSituation): Candidacy | null {
+  const { position, cluster, peers, settings } = situation;
+  for (const peer of peers) {
+    if (!peer.answer.known || peer.answer.value.watchdogFailed) continue;
+    const { tags, position: lsn, timeline } = peer.answer.value;
+    if (tags.nofailover || tags.failoverPriority <= 0) continue;
+    const theirs: Position = { timeline: timeline ?? position.timeline, lsn };
+    if (!isRecorded(theirs.timeline, cluster)) continue;
+    if (isAhead(theirs, position)) return wait(`${peer.name} is ahead at ${at(theirs)}, own position is ${at(position)}`);
+    const equal = theirs.timeline === position.timeline && theirs.lsn === position.lsn;
+    if (equal && tags.failoverPriority > settings.tags.failoverPriority) {
+      return wait(`${peer.name} has the same position and the higher failover_priority ${tags.failoverPriority}`);
+    }
+  }
+  return null;
+}
+
+/**
+ * A member whose lease lives but whose agent does not answer may hold more than we do: it gets a
+ * moment, never the whole cluster.
+ */
+function behindSilentPeer(situation: CandidateSituation): Candidacy | null {
+  const { position, cluster, peers, name, leaderlessMs, settings } = situation;
+  if (leaderlessMs > Math.min(settings.ttlMs, 5000)) return null;
+  const silent = cluster.members.find((member) => {
+    if (member.name === name || !mayLead(member) || member.position === null) return false;
+    const answer = peers.find((peer) => peer.name === member.name)?.answer;
+    if (answer === undefined || answer.known) return false;
+    const theirs = { timeline: member.timeline ?? position.timeline, lsn: member.position };
+    return isRecorded(theirs.timeline, cluster) && isAhead(theirs, position);
+  });
+  return silent === undefined ? null : wait(`${silent.name} does not answer but published a position ahead of ours`);
+}
+
+function isRecorded(timeline: number, cluster: ClusterView): boolean {
+  const recorded = recordedTimeline(cluster);
+  return recorded === null || timeline <= recorded;
+}
+
+function isAhead(theirs: Position, ours: Position): boolean {
+  return theirs.timeline === ours.timeline ? theirs.lsn > ours.lsn : theirs.timeline > ours.timeline;
+}
+
+function mayLead(member: Member): boolean {
+  return !member.tags.nofailover && member.tags.failoverPriority > 0;
+}
+
+/** Timeline to reserve: above every claim, every record and every published timeline (S6). */
+export function nextTimeline(cluster: ClusterView, own: number): number {
+  const claimed = (cluster.timelines?.claims ?? []).map(([timeline]) => timeline);
+  const published = cluster.members.map((member) => member.timeline ?? 0);
+  return Math.max(own, clusterTimeline(cluster.history) ?? 0, ...claimed, ...published) + 1;
+}
+
+/** Members that a resigning leader may hope for: alive, streaming, allowed to lead; best first. */
+export function handoverCandidates(cluster: ClusterView, leader: string): readonly string[] {
+  return cluster.members
+    .filter((member) => member.name !== leader && mayLead(member) && member.state === 'running')
+    .sort((a, b) => b.tags.failoverPriority - a.tags.failoverPriority || (b.position ?? 0) - (a.position ?? 0))
+    .map((member) => member.name);
+}
+
+/** Is there anybody else who could take over from a leader whose PostgreSQL is down? */
+export function failoverPossible(cluster: ClusterView, leader: string): boolean {
+  return handoverCandidates(cluster, leader).length > 0;
+}
+
+function at(position: Position): string {
+  return `${formatLsn(position.lsn)} on timeline ${position.timeline}`;
+}

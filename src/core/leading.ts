@@ -1,0 +1,209 @@
+/** This node holds the leader key (contract 5.8, 5.10; rules S1, S2, F4; field D6, D69). */
+import { failoverPossible, handoverCandidates, nextTimeline } from './candidates.ts';
+import { clusterTimeline } from './history.ts';
+import type { Decision, Observation, Step } from './model.ts';
+import { decision, type Rule, runsAsPrimary, runsAsStandby, type Situation } from './rules.ts';
+import { wantedSlots } from './slots.ts';
+
+const SOON_MS = 200;
+const PROMOTION_TRIES = 3;
+
+export const leading: readonly Rule[] = [
+  { id: 'lead.take-over', when: takeOver },
+  { id: 'lead.foreign-lease', when: foreignLease },
+  { id: 'lead.unproven', when: unproven },
+  { id: 'lead.hand-over', when: requestedHandover },
+  { id: 'lead.steady', when: steady },
+  { id: 'lead.promote-failed', when: promoteFailed },
+  { id: 'lead.promote', when: promote },
+  { id: 'lead.give-up', when: giveUp },
+  { id: 'lead.restart-in-place', when: restartInPlace },
+  { id: 'lead.start-then-promote', when: startThenPromote },
+  { id: 'lead.wait-for-server', when: ({ seen, ours }) => (ours ? waitForServer(seen) : null) },
+];
+
+/** The key carries our name under the lease of this node's earlier life: it is ours to move (S8). */
+function takeOver({ seen, cluster, ours }: Situation): Decision | null {
+  const leader = cluster.leader;
+  if (leader === null || leader.name !== seen.name || ours || seen.lease.leaseId === null) return null;
+  const former = leader.leaseId !== null && leader.leaseId === seen.memory.formerLeaseId;
+  if (!former && leader.leaseId !== seen.lease.leaseId) return null;
+  return decision(
+    seen,
+    'lead.take-over',
+    'the leader key is from this node\'s earlier life; moving it to the new lease',
+    [{ do: 'takeOver', leaseId: leader.leaseId, modRevision: leader.modRevision }],
+    0,
+  );
+}
+
+/** Our name, but a lease we know nothing of: perhaps a second daemon of this name (field D3). */
+function foreignLease({ seen, cluster, ours }: Situation): Decision | null {
+  if (cluster.leader === null || cluster.leader.name !== seen.name || ours) return null;
+  return decision(
+    seen,
+    'lead.foreign-lease',
+    'the leader key carries our name under a lease that is not ours; waiting for it to run out',
+    primaryWithoutLease(seen),
+    SOON_MS,
+  );
+}
+
+function primaryWithoutLease(seen: Observation): readonly Step[] {
+  const { deadline } = seen.lease;
+  const primary = seen.postgres.sql.known && !seen.postgres.sql.value.inRecovery;
+  if (!primary || (deadline !== null && seen.now < deadline)) return [];
+  return [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }];
+}
+
+/** Holding the key is not enough: everything below needs a renewal that was proven (S1, field D6). */
+function unproven({ seen, ours, mayWrite }: Situation): Decision | null {
+  if (!ours || mayWrite) return null;
+  return decision(seen, 'lead.unproven', 'the lease is not proven for long enough to begin anything', [], SOON_MS);
+}
+
+/** A request in the failover key (contract 5.11). */
+function requestedHandover(s: Situation): Decision | null {
+  const { seen, cluster, ours } = s;
+  const request = cluster.failover;
+  if (!ours || request === null || request.scheduledAt !== null || !runsAsPrimary(s)) return null;
+  const clear: Step = { do: 'clearFailover', modRevision: request.modRevision };
+  const refuse = (why: string): Decision => decision(seen, 'lead.hand-over', `request refused: ${why}`, [clear], SOON_MS);
+  if (request.leader !== null && request.leader !== seen.name) return refuse(`${request.leader} is not the leader`);
+  if (request.candidate === seen.name) return refuse('the candidate is the leader already');
+  const able = handoverCandidates(cluster, seen.name);
+  const candidates = request.candidate === null ? able : able.filter((name) => name === request.candidate);
+  if (candidates.length === 0) return refuse(`no healthy member${request.candidate === null ? '' : ` ${request.candidate}`} to hand over to`);
+  return decision(
+    seen,
+    'lead.hand-over',
+    `asked to hand over to ${request.candidate ?? `the best of ${candidates.join(', ')}`}`,
+    [clear, { do: 'startJob', job: { kind: 'handover', candidates, named: request.candidate, thenStandby: true } }],
+    SOON_MS,
+  );
+}
+
+function steady(s: Situation): Decision | null {
+  const { seen, ours, cluster, sql } = s;
+  if (!ours || !runsAsPrimary(s) || sql === null) return null;
+  const steps: Step[] = [];
+  if (cluster.initialize.kind !== 'initialized') {
+    steps.push({ do: 'writeInitialize', systemIdentifier: sql.systemIdentifier });
+  }
+  if (cluster.config.kind === 'absent') steps.push({ do: 'writeConfig' });
+  const timeline = sql.timeline;
+  if (timeline !== null && seen.memory.historyWrittenFor !== timeline && historyIsBehind(s, timeline)) {
+    steps.push({ do: 'writeHistory', timeline });
+  }
+  const slots = wantedSlots(s);
+  if (slots !== null) steps.push(slots);
+  return decision(seen, 'lead.steady', `no action. I am (${seen.name}), the leader with the lock`, steps);
+}
+
+function historyIsBehind({ cluster }: Situation, timeline: number): boolean {
+  if (cluster.history === null) return timeline > 1;
+  return clusterTimeline(cluster.history) !== timeline;
+}
+
+function promoteFailed(s: Situation): Decision | null {
+  const { seen, ours } = s;
+  const failed = seen.memory.failures.filter((failure) => failure.kind === 'promote');
+  if (!ours || !runsAsStandby(s) || failed.length < PROMOTION_TRIES) return null;
+  return decision(
+    seen,
+    'lead.promote-failed',
+    `promotion failed ${failed.length} times, last: ${failed.at(-1)?.why ?? ''}; releasing the lease`,
+    [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }],
+    1000,
+  );
+}
+
+function promote(s: Situation): Decision | null {
+  const { seen, ours, cluster, sql } = s;
+  if (!ours || !runsAsStandby(s) || sql === null) return null;
+  const own = sql.timeline ?? 0;
+  const claim = cluster.timelines?.claims.findLast(([, member]) => member === seen.name)?.[0] ?? 0;
+  const newest = cluster.timelines?.claims.at(-1)?.[0] ?? 0;
+  if (claim <= own || claim !== newest || seen.memory.promotedHere.includes(claim)) {
+    const next = nextTimeline(cluster, own);
+    return decision(seen, 'lead.promote', `reserving timeline ${next}`, [
+      { do: 'claim', claim: next },
+      { do: 'startJob', job: { kind: 'promote', claim: next } },
+    ], SOON_MS);
+  }
+  return decision(
+    seen,
+    'lead.promote',
+    `promoting: holding the lease and reserved timeline ${claim}`,
+    [{ do: 'startJob', job: { kind: 'promote', claim } }],
+    SOON_MS,
+  );
+}
+
+/** The server cannot be brought back in the time operators allow: let another lead (contract 5.8). */
+function giveUp(s: Situation): Decision | null {
+  const { seen, ours, cluster } = s;
+  if (!ours || runsAsPrimary(s) || runsAsStandby(s) || !failoverPossible(cluster, seen.name)) return null;
+  const since = seen.memory.primaryDownSince;
+  const down = since === null ? 0 : seen.now - since;
+  const failed = seen.memory.failures.filter((failure) => failure.kind === 'start').length;
+  if (failed === 0 && down <= seen.settings.primaryStartTimeoutMs) return null;
+  if (failed === 0 && seen.settings.primaryStartTimeoutMs > 0 && since === null) return null;
+  const why =
+    failed > 0
+      ? `starting PostgreSQL failed: ${seen.memory.failures.at(-1)?.why ?? ''}`
+      : `PostgreSQL has been down for ${Math.round(down)} ms, primary_start_timeout is ${seen.settings.primaryStartTimeoutMs} ms`;
+  return decision(
+    seen,
+    'lead.give-up',
+    `${why}; releasing the lease`,
+    seen.postgres.postmaster.kind === 'none'
+      ? [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }]
+      : [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }],
+    SOON_MS,
+  );
+}
+
+const PRIMARY_STATES = ['in production', 'shutting down', 'shut down', 'in crash recovery', 'starting up'];
+
+/** The data directory was last a primary's, the key never left us: nobody else can have written. */
+function restartInPlace({ seen, ours }: Situation): Decision | null {
+  const { postmaster, control, interrupted, standbySignal } = seen.postgres;
+  if (!ours || postmaster.kind !== 'none' || interrupted !== null || !control.known) return null;
+  if (!PRIMARY_STATES.includes(control.value.state) || seen.memory.lastRole === 'replica') return null;
+  // A fresh clone says "in production" too; only a stop of our own puts the signal beside that.
+  if (standbySignal && seen.memory.lastRole !== 'primary') return null;
+  return decision(
+    seen,
+    'lead.restart-in-place',
+    `PostgreSQL is down (pg_control: ${control.value.state}); starting it again in place`,
+    [{ do: 'startJob', job: { kind: 'start', as: 'primary' } }],
+    SOON_MS,
+  );
+}
+
+/** A standby's directory: it has to be promoted properly, on a timeline of its own. */
+function startThenPromote({ seen, ours }: Situation): Decision | null {
+  const { postmaster, control, interrupted } = seen.postgres;
+  if (!ours || postmaster.kind !== 'none' || interrupted !== null || !control.known) return null;
+  return decision(
+    seen,
+    'lead.start-then-promote',
+    `PostgreSQL is down and was a standby (pg_control: ${control.value.state}); starting it to promote it`,
+    [{ do: 'startJob', job: { kind: 'start', as: 'standby', upstream: null } }],
+    SOON_MS,
+  );
+}
+
+function waitForServer(seen: Observation): Decision {
+  const { ready, interrupted, sql } = seen.postgres;
+  const why =
+    interrupted !== null
+      ? `the data directory is not whole (${interrupted} unfinished); releasing the lease`
+      : ready === 'rejecting'
+        ? 'PostgreSQL is still starting up'
+        : `PostgreSQL's state is unknown: ${sql.known ? 'in transition' : sql.why}`;
+  const steps: readonly Step[] =
+    interrupted !== null ? [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }] : [];
+  return decision(seen, 'lead.wait-for-server', why, steps, SOON_MS);
+}

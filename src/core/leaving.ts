@@ -1,0 +1,86 @@
+/** The agent was told to stop: hand the lease over, stop PostgreSQL, go (contract 5.13; F4, S8). */
+import { handoverCandidates } from './candidates.ts';
+import type { Decision, Observation } from './model.ts';
+import { decision, type Rule, runningJob, runsAsPrimary, type Situation } from './rules.ts';
+
+const SOON_MS = 200;
+
+export const leaving: readonly Rule[] = [
+  { id: 'leave.finish-job', when: (s) => (s.seen.stopping ? finishJob(s.seen) : null) },
+  {
+    id: 'leave.paused',
+    when: ({ seen }) =>
+      seen.stopping && seen.settings.paused
+        ? decision(seen, 'leave.paused', 'paused: PostgreSQL and the leader key stay as they are', [
+            { do: 'exit', code: 0, message: 'stopped while paused' },
+          ])
+        : null,
+  },
+  { id: 'leave.stopped', when: stopped },
+  { id: 'leave.hand-over', when: handOver },
+  { id: 'leave.stop', when: ({ seen }) => (seen.stopping ? stopServer(seen) : null) },
+];
+
+/** The same without a view of the store: PostgreSQL is stopped, the lease runs out by itself. */
+export function leaveBlind(seen: Observation): Decision {
+  return (
+    finishJob(seen) ??
+    (seen.postgres.postmaster.kind === 'none' && seen.postgres.orphans === 0
+      ? decision(seen, 'leave.stopped-blind', 'PostgreSQL is stopped; the store cannot be told', [
+          { do: 'exit', code: 0, message: 'stopped; the lease runs out by itself' },
+        ])
+      : stopServer(seen))
+  );
+}
+
+function finishJob(seen: Observation): Decision | null {
+  const job = runningJob(seen);
+  if (job === null) return null;
+  const cancel = job.kind === 'clone' || job.kind === 'bootstrap' || job.kind === 'start';
+  return decision(
+    seen,
+    'leave.finish-job',
+    cancel ? `cancelling ${job.kind} before stopping` : `stopping after ${job.kind} has ended`,
+    cancel ? [{ do: 'cancelJob' }] : [],
+    SOON_MS,
+  );
+}
+
+function stopped({ seen, ours }: Situation): Decision | null {
+  if (!seen.stopping || seen.postgres.postmaster.kind !== 'none') return null;
+  if (seen.postgres.orphans > 0) {
+    return decision(seen, 'leave.stopped', 'ending processes that outlived their postmaster', [{ do: 'killOrphans' }], SOON_MS);
+  }
+  return decision(seen, 'leave.stopped', 'PostgreSQL is stopped', [
+    ...(ours ? [{ do: 'resign', floorLsn: null, timeline: null, candidate: null } as const] : []),
+    { do: 'exit', code: 0, message: 'stopped' },
+  ]);
+}
+
+function handOver(s: Situation): Decision | null {
+  const { seen, ours, cluster } = s;
+  if (!seen.stopping || !ours || !runsAsPrimary(s)) return null;
+  if (seen.job?.kind === 'handover' && seen.job.outcome?.ok === false) return null;
+  const candidates = handoverCandidates(cluster, seen.name);
+  return decision(
+    seen,
+    'leave.hand-over',
+    candidates.length > 0
+      ? `handing the lease over to one of ${candidates.join(', ')}`
+      : 'no other member can take over; stopping and releasing the lease',
+    [{ do: 'startJob', job: { kind: 'handover', candidates, named: null, thenStandby: false } }],
+    SOON_MS,
+  );
+}
+
+function stopServer(seen: Observation): Decision {
+  const failed = seen.job?.kind === 'stop' && seen.job.outcome?.ok === false;
+  const mode = failed ? 'immediate' : 'fast';
+  return decision(
+    seen,
+    'leave.stop',
+    failed ? `fast stop failed: ${seen.job?.outcome?.why ?? ''}; stopping at once` : 'stopping PostgreSQL',
+    [{ do: 'startJob', job: { kind: 'stop', mode, becomeStandby: true } }],
+    SOON_MS,
+  );
+}

@@ -1,0 +1,174 @@
+/**
+ * The vocabulary of the decision core.
+ *
+ * Terminology
+ * - leader: the member named by the leader key in the store. There is at most one.
+ * - primary: a PostgreSQL that is not in recovery. Only the leader's PostgreSQL may be one.
+ * - lease: the store's promise, for a time, that keys bound to it stay. One lease per agent backs
+ *   its member key and, while it leads, the leader key.
+ * - deadline: the monotonic instant before which this agent's PostgreSQL may take writes (rule S1).
+ * - proven: a renewal that a later linearizable read confirmed (rule S1).
+ * - claim: the timeline number reserved in the transaction that takes the leader key (rule S6).
+ * - floor: the end of the shutdown checkpoint of a planned hand-over; nobody below it may lead
+ *   while a living member has it (rule F4).
+ * - job: the one piece of long work in progress on the local PostgreSQL (rule S9).
+ *
+ * Units: every time is monotonic milliseconds and ends in `Ms` or is called `now`, `…At` or
+ * `deadline`; every WAL position (`…Lsn`, `position`) is a number of bytes; names of keys and of
+ * PostgreSQL settings keep their own spelling.
+ */
+
+import type { ClusterView } from './cluster.ts';
+import type { Known } from './known.ts';
+import type { PostgresFacts, UpstreamFacts } from './server.ts';
+import type { Settings, Tags } from './settings.ts';
+
+export type * from './cluster.ts';
+export type * from './known.ts';
+export type * from './server.ts';
+
+/** A peer's own answer on `GET /patroni` (contract 3.3). */
+export interface PeerFacts {
+  readonly name: string;
+  readonly answer: Known<{
+    readonly inRecovery: boolean;
+    /** Primary: location. Standby: max(received, replayed). */
+    readonly position: number;
+    readonly timeline: number | null;
+    readonly tags: Tags;
+    readonly watchdogFailed: boolean;
+  }>;
+}
+
+/** Where to follow, clone or rewind from. */
+export interface Upstream {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+export type JobKind = 'bootstrap' | 'clone' | 'rewind' | 'start' | 'stop' | 'promote' | 'handover';
+
+export interface JobState {
+  readonly kind: JobKind;
+  readonly startedAt: number;
+  /** Null while it runs. */
+  readonly outcome: { readonly ok: boolean; readonly why: string; readonly endedAt: number } | null;
+  /** For the log and for people: where it stands. */
+  readonly phase: string;
+  /** For start: as what; for clone, rewind: from whom. */
+  readonly detail: string;
+}
+
+/** The lease as its keeper sees it. */
+export interface LeaseFacts {
+  /** Null until a lease is granted. Decimal. */
+  readonly leaseId: string | null;
+  /** True while this agent believes that the leader key is its own. */
+  readonly holdsLeaderKey: boolean;
+  /** mod_revision of the leader key as last proven; null when not held. */
+  readonly leaderModRevision: number | null;
+  /** Rule S1: writes only before this; null when leadership was never proven. */
+  readonly deadline: number | null;
+}
+
+export interface Observation {
+  readonly now: number;
+  readonly name: string;
+  readonly settings: Settings;
+  readonly cluster: Known<ClusterView>;
+  readonly postgres: PostgresFacts;
+  readonly lease: LeaseFacts;
+  /** Asked only when the leader key is free or a hand-over is pending; else []. */
+  readonly peers: readonly PeerFacts[];
+  /** The leader's server, asked only when this node has to decide how to rejoin. */
+  readonly upstream: Known<UpstreamFacts>;
+  /** Remaining life of the lease of the leader that vanished without a hand-over; ms, 0 = gone. */
+  readonly vanishedLeaseMs: Known<number>;
+  /** The job in progress, or the last one that ended. */
+  readonly job: JobState | null;
+  /** The agent has been told to stop. */
+  readonly stopping: boolean;
+  readonly memory: Memory;
+}
+
+/** What has to be remembered from one tick to the next. Written only by the agent. */
+export interface Memory {
+  /** When the agent started. */
+  readonly startedAt: number;
+  /** Last seen holder of the leader key, with the lease that backed it. */
+  readonly lastLeader: { readonly name: string; readonly leaseId: string | null; readonly tenure: boolean } | null;
+  /** Since when the leader key has been free; null while it is held. */
+  readonly leaderlessSince: number | null;
+  /** Since when this node, as leader, has had no running primary. */
+  readonly primaryDownSince: number | null;
+  /** PostgreSQL was last known to run as. */
+  readonly lastRole: 'primary' | 'replica' | null;
+  /** Rewinds, clones and starts that failed since the last success, newest last. */
+  readonly failures: readonly { readonly kind: JobKind; readonly at: number; readonly why: string }[];
+  /** Timelines that this node promoted itself to, by its own record on disk (rule S6). */
+  readonly promotedHere: readonly number[];
+  /** Lease that backed the leader key in this node's earlier life, by its own record on disk. */
+  readonly formerLeaseId: string | null;
+  /** Timeline for which this leader has brought `/history` up to date. */
+  readonly historyWrittenFor: number | null;
+  /** Since when a running standby that should stream has not been streaming; null while it does. */
+  readonly notStreamingSince: number | null;
+}
+
+/** One concrete thing to do. Nothing is left to choose when acting. */
+export type Step =
+  | { readonly do: 'raceInitialize' }
+  | { readonly do: 'releaseInitialize'; readonly modRevision: number }
+  | { readonly do: 'writeInitialize'; readonly systemIdentifier: string }
+  | { readonly do: 'finishBootstrap'; readonly systemIdentifier: string }
+  | { readonly do: 'writeConfig' }
+  /** Null claim: a primary that takes its key back and promotes nothing. */
+  | { readonly do: 'campaign'; readonly claim: number | null }
+  /** Reserves a timeline while the leader key is already ours. */
+  | { readonly do: 'claim'; readonly claim: number }
+  | { readonly do: 'takeOver'; readonly leaseId: string | null; readonly modRevision: number }
+  | { readonly do: 'resign'; readonly floorLsn: number | null; readonly timeline: number | null; readonly candidate: string | null }
+  | { readonly do: 'startJob'; readonly job: Job }
+  | { readonly do: 'cancelJob' }
+  | { readonly do: 'follow'; readonly upstream: Upstream | null }
+  | { readonly do: 'clearFailover'; readonly modRevision: number }
+  | { readonly do: 'writeHistory'; readonly timeline: number }
+  | { readonly do: 'slots'; readonly create: readonly string[]; readonly drop: readonly string[]; readonly advance: Readonly<Record<string, number>> }
+  | { readonly do: 'killOrphans' }
+  | { readonly do: 'exit'; readonly code: number; readonly message: string };
+
+export type Job =
+  | { readonly kind: 'bootstrap' }
+  | { readonly kind: 'clone'; readonly from: Upstream; readonly why: string }
+  | { readonly kind: 'rewind'; readonly from: Upstream; readonly why: string }
+  | { readonly kind: 'start'; readonly as: 'primary' }
+  | { readonly kind: 'start'; readonly as: 'standby'; readonly upstream: Upstream | null }
+  /** `becomeStandby`: write standby.signal before the stop (rule S8). */
+  | {
+      readonly kind: 'stop';
+      readonly mode: 'fast' | 'immediate';
+      readonly becomeStandby: boolean;
+      readonly why?: 'diverged';
+    }
+  | { readonly kind: 'promote'; readonly claim: number }
+  /** Checkpoint, fast stop, wait for a candidate to hold the end of it, release (rule F4). */
+  | {
+      readonly kind: 'handover';
+      /** Whoever of these holds the end first will do. */
+      readonly candidates: readonly string[];
+      /** The one that was asked for; nobody else may win while it lives. */
+      readonly named: string | null;
+      /** False when the agent is stopping: the lease is released even if nobody caught up in time. */
+      readonly thenStandby: boolean;
+    };
+
+export interface Decision {
+  /** Stable id of the rule, such as `lead.restart-in-place`. */
+  readonly rule: string;
+  /** One sentence for people: the same everywhere it is shown. */
+  readonly why: string;
+  readonly steps: readonly Step[];
+  /** Longest wait until the next look, ms. */
+  readonly wakeInMs: number;
+}

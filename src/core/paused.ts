@@ -1,0 +1,47 @@
+/** Maintenance mode: the daemon watches and keeps the lease, and changes nothing (contract 5.3, 5.9a, 5.10). */
+import type { Decision } from './model.ts';
+import { decision, type Rule, runsAsPrimary, runsAsStandby, type Situation, upstreamOf } from './rules.ts';
+import { followTarget } from './following.ts';
+
+export const paused: readonly Rule[] = [
+  { id: 'paused.release', when: (s) => (s.seen.settings.paused ? release(s) : null) },
+  { id: 'paused.keep', when: (s) => (s.seen.settings.paused ? keep(s) : null) },
+  { id: 'paused.follow', when: (s) => (s.seen.settings.paused ? follow(s) : null) },
+  {
+    id: 'paused.wait',
+    when: ({ seen }) => (seen.settings.paused ? decision(seen, 'paused.wait', 'paused: PostgreSQL is left as it is') : null),
+  },
+];
+
+/** A leader without a running primary would hold the key for nothing. */
+function release({ seen, ours }: Situation): Decision | null {
+  if (!ours) return null;
+  const running = seen.postgres.postmaster.kind !== 'none' && !(seen.postgres.sql.known && seen.postgres.sql.value.inRecovery);
+  if (running) return null;
+  return decision(seen, 'paused.release', 'paused, and PostgreSQL does not run as a primary: releasing the lease', [
+    { do: 'resign', floorLsn: null, timeline: null, candidate: null },
+  ]);
+}
+
+function keep(s: Situation): Decision | null {
+  const { seen, cluster, ours } = s;
+  if (!runsAsPrimary(s)) return null;
+  if (ours) return decision(seen, 'paused.keep', `paused. I am (${seen.name}), the leader with the lock`);
+  if (cluster.leader !== null) return decision(seen, 'paused.keep', 'paused: continue to run as primary without the lease');
+  return decision(seen, 'paused.keep', 'paused: running as primary with the leader key free; taking it', [{ do: 'campaign', claim: null }]);
+}
+
+function follow(s: Situation): Decision | null {
+  const { seen, otherLeader, sql } = s;
+  if (otherLeader === null || !runsAsStandby(s)) return null;
+  const target = followTarget(s, otherLeader);
+  const upstream = target === null ? null : upstreamOf(target);
+  const receiver = sql?.walReceiver ?? null;
+  const connected = receiver !== null && receiver.host === upstream?.host && receiver.port === upstream?.port;
+  return decision(
+    seen,
+    'paused.follow',
+    `paused: following ${target?.name ?? 'nobody'}`,
+    connected || upstream === null ? [] : [{ do: 'follow', upstream }],
+  );
+}

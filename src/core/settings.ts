@@ -1,0 +1,41 @@
+/**
+ * Policy: what operators configured, in the units that rules calculate with.
+ */
+
+export interface Tags {
+  readonly nofailover: boolean;
+  /** Default 1; 0 or less means that the member never leads. */
+  readonly failoverPriority: number;
+  readonly noloadbalance: boolean;
+  readonly clonefrom: boolean;
+  readonly nostream: boolean;
+  /** Member to follow instead of the leader. */
+  readonly replicatefrom: string | null;
+  /** As published: everything, ours and custom. */
+  readonly raw: Readonly<Record<string, unknown>>;
+}
+
+/** Effective policy of one tick: dynamic configuration where it is known, defaults elsewhere. */
+export interface Settings {
+  readonly ttlMs: number;
+  readonly loopWaitMs: number;
+  readonly retryTimeoutMs: number;
+  /** Bytes. */
+  readonly maximumLagOnFailover: number;
+  readonly checkTimeline: boolean;
+  readonly primaryStartTimeoutMs: number;
+  readonly maximumTimelinesHistory: number;
+  readonly memberSlotsTtlMs: number;
+  readonly useSlots: boolean;
+  readonly usePgRewind: boolean;
+  readonly removeDataDirectoryOnRewindFailure: boolean;
+  readonly removeDataDirectoryOnDivergedTimelines: boolean;
+  readonly paused: boolean;
+  /** Synchronous replication is asked for, which this version does not maintain. */
+  readonly synchronousMode: boolean;
+  /** A standby cluster is asked for, which this version does not run. */
+  readonly standbyCluster: boolean;
+  readonly tags: Tags;
+  /** A `bootstrap` section is configured. */
+  readonly mayBootstrap: boolean;
+}

@@ -1,0 +1,109 @@
+/**
+ * The shortest way to give the lease away without losing a row (rules F4, S8; field D28):
+ * checkpoint while still serving, fast stop, wait until a candidate has flushed the end of the
+ * shutdown checkpoint, release with that end as the floor of the race.
+ */
+import type { Clock } from './clock.ts';
+import { formatLsn } from './core/lsn.ts';
+import type { Upstream, WalPoint } from './core/model.ts';
+import type { LeaseKeeper } from './lease.ts';
+import type { Postgres, Progress } from './postgres/postgres.ts';
+import { PostgresError } from './postgres/postgres.ts';
+
+/** Between two questions to the candidates; PostgreSQL has no event for a standby's flush. */
+const ASK_EVERY_MS = 20;
+const ASK_TIMEOUT_MS = 1000;
+const CHECKPOINT_TIMEOUT_MS = 60_000;
+/** How long WAL that was sent may still be on its way, ms. */
+const AFTER_STOP_MS = 1500;
+
+export interface HandoverOptions {
+  readonly clock: Clock;
+  readonly postgres: Postgres;
+  readonly lease: LeaseKeeper;
+  readonly name: string;
+  /** Asked directly, on their servers: what a standby has flushed is known there first. */
+  readonly candidates: readonly Upstream[];
+  readonly named: string | null;
+  /** How long to wait for a candidate, ms. */
+  readonly patienceMs: number;
+  readonly stopTimeoutMs: number;
+  /** Release even when nobody caught up: this agent is going away. */
+  readonly releaseAnyway: boolean;
+  readonly log: (level: 'info' | 'warning', text: string) => void;
+}
+
+/**
+ * Returns a sentence about what was done. The server is stopped with its standby signal written.
+ * @throws PostgresError nobody caught up in time and the lease was kept
+ */
+export async function handOver(options: HandoverOptions, progress: Progress): Promise<string> {
+  progress('checkpoint while serving');
+  await options.postgres
+    .checkpoint(CHECKPOINT_TIMEOUT_MS)
+    .catch((error: unknown) => options.log('warning', `checkpoint before the hand-over: ${String(error)}`));
+  progress('stopping');
+  const stopped = new AbortController();
+  let end: WalPoint | null = null;
+  let released: Promise<string> | null = null;
+  const stopping = options.postgres.stop('fast', {
+    becomeStandby: true,
+    timeoutMs: options.stopTimeoutMs,
+    onShutDown: (point) => {
+      end = point;
+      released = release(options, point, stopped.signal, progress);
+      released.catch(() => undefined);
+    },
+  });
+  await stopping;
+  stopped.abort();
+  if (released === null || end === null) return releaseBlind(options);
+  return released;
+}
+
+async function release(options: HandoverOptions, end: WalPoint, stopped: AbortSignal, progress: Progress): Promise<string> {
+  progress(`waiting for a candidate to hold ${formatLsn(end.lsn)}`);
+  const holder = await firstHolder(options, end, stopped);
+  if (holder === null && !options.releaseAnyway && options.candidates.length > 0) {
+    throw new PostgresError(`no candidate of ${options.candidates.map((candidate) => candidate.name).join(', ')} held ${formatLsn(end.lsn)} in ${options.patienceMs} ms; keeping the lease`);
+  }
+  if (holder === null) {
+    options.log('warning', `no candidate holds ${formatLsn(end.lsn)}: what they lack is lost if this node does not come back`);
+  }
+  const status = { optime: end.lsn, slots: {}, retainSlots: [] };
+  const given = await options.lease.resign(
+    { leader: options.name, floorLsn: end.lsn, timeline: end.timeline, candidate: options.named ?? holder },
+    status,
+  );
+  if (!given) throw new PostgresError('the leader key was not ours any more when it was to be released');
+  return holder === null ? 'released the lease; no candidate had caught up' : `released the lease; ${holder} holds everything`;
+}
+
+/** The server ended without a clean shutdown being seen: there is no floor to publish. */
+async function releaseBlind(options: HandoverOptions): Promise<string> {
+  await options.lease.resign({ leader: options.name, floorLsn: null, timeline: null, candidate: options.named }, null);
+  return 'released the lease; the end of the shutdown was not seen';
+}
+
+async function firstHolder(options: HandoverOptions, end: WalPoint, stopped: AbortSignal): Promise<string | null> {
+  if (options.candidates.length === 0) return null;
+  const until = options.clock.now() + options.patienceMs;
+  let grace = until;
+  while (options.clock.now() < Math.min(until, grace)) {
+    // After the server is gone nothing more is sent: what is under way arrives soon or never.
+    if (stopped.aborted && grace === until) grace = options.clock.now() + AFTER_STOP_MS;
+    const holder = await Promise.any(options.candidates.map((candidate) => holds(options.postgres, candidate, end))).catch(
+      () => null,
+    );
+    if (holder !== null) return holder;
+    await options.clock.wait(ASK_EVERY_MS);
+  }
+  return null;
+}
+
+/** @throws when the candidate does not hold `end`, or cannot be asked */
+async function holds(postgres: Postgres, candidate: Upstream, end: WalPoint): Promise<string> {
+  const facts = await postgres.askUpstream(candidate, ASK_TIMEOUT_MS);
+  if (!facts.inRecovery || facts.lsn < end.lsn) throw new PostgresError(`${candidate.name} is at ${formatLsn(facts.lsn)}`);
+  return candidate.name;
+}

@@ -1,0 +1,70 @@
+/** The one piece of long work on the local PostgreSQL (rule S9). */
+import type { Clock } from './clock.ts';
+import type { JobKind, JobState } from './core/model.ts';
+import type { Progress } from './postgres/postgres.ts';
+
+export type Work = (progress: Progress, signal: AbortSignal) => Promise<string>;
+
+export class Jobs {
+  readonly #clock: Clock;
+  readonly #onEnd: (job: JobState) => void;
+  #state: JobState | null = null;
+  #abort: AbortController | null = null;
+  #ended: JobState | null = null;
+  #current: Promise<void> = Promise.resolve();
+
+  constructor(clock: Clock, onEnd: (job: JobState) => void) {
+    this.#clock = clock;
+    this.#onEnd = onEnd;
+  }
+
+  /** The job in progress, or the last one that ended. */
+  get state(): JobState | null {
+    return this.#state;
+  }
+
+  get running(): boolean {
+    return this.#state !== null && this.#state.outcome === null;
+  }
+
+  /** The job that has ended since this was last asked. */
+  takeEnded(): JobState | null {
+    const ended = this.#ended;
+    this.#ended = null;
+    return ended;
+  }
+
+  /**
+   * Begins `work`; does not wait for it. What it returns or throws becomes the outcome.
+   * @throws Error when another job is in progress
+   */
+  begin(kind: JobKind, detail: string, work: Work): void {
+    if (this.running) throw new Error(`${this.#state?.kind ?? 'a job'} is in progress, ${kind} cannot begin`);
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#state = { kind, detail, startedAt: this.#clock.now(), outcome: null, phase: 'beginning' };
+    const progress: Progress = (phase) => {
+      if (this.#state !== null && this.#state.outcome === null) this.#state = { ...this.#state, phase };
+    };
+    this.#current = work(progress, abort.signal).then(
+      (why) => this.#end(true, why),
+      (error: unknown) => this.#end(false, error instanceof Error ? error.message : String(error)),
+    );
+  }
+
+  cancel(): void {
+    this.#abort?.abort();
+  }
+
+  /** Resolves when the present job has ended. */
+  idle(): Promise<void> {
+    return this.#current;
+  }
+
+  #end(ok: boolean, why: string): void {
+    if (this.#state === null) return;
+    this.#state = { ...this.#state, outcome: { ok, why, endedAt: this.#clock.now() } };
+    this.#ended = this.#state;
+    this.#onEnd(this.#state);
+  }
+}

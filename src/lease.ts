@@ -1,0 +1,237 @@
+/**
+ * The lease keeper: grants, renews and proves this agent's lease, on its own pace, whatever the
+ * loop is doing (rules S1, F2). It owns the deadline; nobody else extends it.
+ */
+import { type Clock, within } from './clock.ts';
+import type { LeaseFacts } from './core/model.ts';
+import { leaderRenewalMs, leaseDeadline, memberRenewalMs, renewalTimeoutMs } from './core/timing.ts';
+import { LeaseGone } from './store/keyvalue.ts';
+import type { CampaignResult, Leadership, StatusContent, Store } from './store/store.ts';
+import type { Handover } from './core/model.ts';
+
+/** A renewal that failed is tried again after this pause, ms. */
+const RETRY_MS = 200;
+
+export interface LeaseKeeperOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly name: string;
+  readonly log: (level: 'info' | 'warning' | 'error', text: string) => void;
+  /** Something that decisions depend on has changed. */
+  readonly onChange: (why: string) => void;
+  /** A proven renewal moved the deadline (monotonic ms). */
+  readonly onDeadline: (deadline: number, ttlMs: number) => void;
+  /** False: the node is not healthy enough to keep the lease (rule F2). */
+  readonly healthy: () => boolean;
+}
+
+export class LeaseKeeper {
+  readonly #options: LeaseKeeperOptions;
+  #ttlMs = 30_000;
+  #retryTimeoutMs = 10_000;
+  #leaseId: string | null = null;
+  #grantedMs = 0;
+  #leadership: Leadership | null = null;
+  #deadline: number | null = null;
+  #stop = new AbortController();
+  #wake = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #failing = false;
+
+  constructor(options: LeaseKeeperOptions) {
+    this.#options = options;
+  }
+
+  facts(): LeaseFacts {
+    return {
+      leaseId: this.#leaseId,
+      holdsLeaderKey: this.#leadership !== null,
+      leaderModRevision: this.#leadership?.modRevision ?? null,
+      deadline: this.#deadline,
+    };
+  }
+
+  get leadership(): Leadership | null {
+    return this.#leadership;
+  }
+
+  get ttlMs(): number {
+    return this.#ttlMs;
+  }
+
+  /** Begins renewing. A primary found running at start gets `graceUntil` to be proven in (S8). */
+  begin(ttlMs: number, retryTimeoutMs: number, graceUntil: number | null): void {
+    this.#ttlMs = ttlMs;
+    this.#retryTimeoutMs = retryTimeoutMs;
+    if (graceUntil !== null) {
+      this.#deadline = graceUntil;
+      this.#options.onDeadline(graceUntil, ttlMs);
+    }
+    this.#running = this.#run();
+  }
+
+  /** New policy. A changed ttl needs a new lease; a leader's key is moved to it (contract 2.2). */
+  async configure(ttlMs: number, retryTimeoutMs: number): Promise<void> {
+    this.#retryTimeoutMs = retryTimeoutMs;
+    if (ttlMs === this.#ttlMs) return;
+    this.#ttlMs = ttlMs;
+    const former = this.#leadership;
+    await this.#grant();
+    if (former === null || this.#leaseId === null) return;
+    const moved = await this.#options.store.takeOver(this.#options.name, this.#leaseId, former);
+    if (moved.won) await this.#lead(moved.leadership);
+    else this.#lose(`moving the leader key to a new lease failed: ${moved.why}`);
+  }
+
+  /** Takes the free leader key. Does not wait longer than the store's own deadline. */
+  async campaign(claim: number | null, seenTimelinesRevision: number): Promise<CampaignResult> {
+    const attempt = (leaseId: string): Promise<CampaignResult> =>
+      this.#options.store.campaign(this.#options.name, leaseId, claim, seenTimelinesRevision);
+    const result = await this.#withLease(attempt);
+    if (result.won) await this.#lead(result.leadership);
+    return result;
+  }
+
+  /** Moves the leader key from this node's earlier lease to the present one. */
+  async takeOver(modRevision: number): Promise<CampaignResult> {
+    const result = await this.#withLease((leaseId) =>
+      this.#options.store.takeOver(this.#options.name, leaseId, { modRevision }),
+    );
+    if (result.won) await this.#lead(result.leadership);
+    return result;
+  }
+
+  async finishBootstrap(systemIdentifier: string, config: Readonly<Record<string, unknown>>): Promise<CampaignResult> {
+    const result = await this.#withLease((leaseId) =>
+      this.#options.store.finishBootstrap(this.#options.name, leaseId, systemIdentifier, config),
+    );
+    if (result.won) await this.#lead(result.leadership);
+    return result;
+  }
+
+  /** Gives the leader key back. PostgreSQL must not be taking writes any more. */
+  async resign(marker: Omit<Handover, 'modRevision'>, status: StatusContent | null): Promise<boolean> {
+    const leadership = this.#leadership;
+    if (leadership === null) return false;
+    const released = await this.#options.store.resign(leadership, marker, status);
+    this.#leadership = null;
+    this.#deadline = null;
+    return released;
+  }
+
+  /** PostgreSQL is proven not to take writes and the key is not ours: no deadline is in force. */
+  clearDeadline(): void {
+    if (this.#leadership === null) this.#deadline = null;
+  }
+
+  /** Renews now. */
+  hurry(): void {
+    this.#wake.abort();
+  }
+
+  async end(): Promise<void> {
+    this.#stop.abort();
+    this.#wake.abort();
+    await this.#running;
+  }
+
+  async #withLease(attempt: (leaseId: string) => Promise<CampaignResult>): Promise<CampaignResult> {
+    if (this.#leaseId === null) await this.#grant();
+    if (this.#leaseId === null) return { won: false, why: 'the store grants no lease' };
+    try {
+      return await attempt(this.#leaseId);
+    } catch (error) {
+      if (!(error instanceof LeaseGone)) throw error;
+      this.#leaseId = null;
+      await this.#grant();
+      if (this.#leaseId === null) return { won: false, why: 'the store grants no lease' };
+      return attempt(this.#leaseId);
+    }
+  }
+
+  async #lead(leadership: Leadership): Promise<void> {
+    this.#leadership = leadership;
+    await this.#renew();
+    this.hurry();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const pauseMs = await this.#once();
+      this.#wake = new AbortController();
+      if (this.#stop.signal.aborted) return;
+      await this.#options.clock.wait(pauseMs, this.#wake.signal);
+    }
+  }
+
+  /** One round; returns the pause until the next, ms. */
+  async #once(): Promise<number> {
+    try {
+      if (this.#leaseId === null) await this.#grant();
+      else await this.#renew();
+      this.#recovered();
+    } catch (error) {
+      this.#complain(error);
+      return RETRY_MS;
+    }
+    if (this.#leaseId === null) return RETRY_MS;
+    const proven = this.#leadership === null || (this.#deadline !== null && this.#options.clock.now() < this.#deadline);
+    if (!proven) return RETRY_MS;
+    return this.#leadership === null ? memberRenewalMs(this.#ttlMs) : leaderRenewalMs(this.#ttlMs);
+  }
+
+  async #grant(): Promise<void> {
+    const granted = await this.#options.store.grantLease(Math.ceil(this.#ttlMs / 1000));
+    this.#leaseId = granted.leaseId;
+    this.#grantedMs = granted.ttlSeconds * 1000;
+    this.#options.onChange('a lease was granted');
+  }
+
+  async #renew(): Promise<void> {
+    const leaseId = this.#leaseId;
+    const leadership = this.#leadership;
+    if (leaseId === null) return;
+    const timeoutMs = renewalTimeoutMs(this.#ttlMs, this.#retryTimeoutMs);
+    if (leadership === null) {
+      const { ttlSeconds } = await within(this.#options.clock, timeoutMs * 2, 'keep-alive', this.#options.store.keepAlive(leaseId));
+      if (ttlSeconds === 0 && this.#leaseId === leaseId) this.#forgetLease();
+      return;
+    }
+    if (!this.#options.healthy()) return;
+    // Validity begins when the request is sent, not when the answer is here (S1).
+    const sentAt = this.#options.clock.now();
+    const renewal = await this.#options.store.renew(this.#options.name, leadership, { timeoutMs });
+    // A campaign or a resignation meanwhile has made this answer meaningless.
+    if (this.#leadership !== leadership) return;
+    if (renewal.proven) {
+      this.#deadline = leaseDeadline(sentAt, Math.min(this.#grantedMs, renewal.ttlSeconds * 1000));
+      this.#options.onDeadline(this.#deadline, this.#ttlMs);
+      return;
+    }
+    if (renewal.lost) this.#lose(renewal.why);
+    if (renewal.ttlSeconds === 0) this.#forgetLease();
+    if (!renewal.lost) throw new Error(renewal.why);
+  }
+
+  #lose(why: string): void {
+    this.#leadership = null;
+    this.#options.log('error', `lost the leader key: ${why}`);
+    this.#options.onChange('the leader key is lost');
+  }
+
+  #forgetLease(): void {
+    this.#leaseId = null;
+    this.#options.onChange('the lease is gone');
+  }
+
+  #complain(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    if (!this.#failing) this.#options.log('warning', `the lease could not be renewed: ${text}`);
+    this.#failing = true;
+  }
+
+  #recovered(): void {
+    if (this.#failing) this.#options.log('info', 'the lease is renewed again');
+    this.#failing = false;
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * The tick: look, decide, act, publish; then wait for a hint or for the time that the decision
+ * named. One tick at a time; everything from outside is only a hint to look again.
+ */
+import type { Act } from './act.ts';
+import { StepRefused } from './act.ts';
+import type { Clock } from './clock.ts';
+import { decide } from './core/decide.ts';
+import type { Decision, Memory, Observation } from './core/model.ts';
+import type { Settings } from './core/settings.ts';
+import type { SelfFence } from './fence/self-fence.ts';
+import type { Jobs } from './jobs.ts';
+import type { Journal } from './journal.ts';
+import type { LeaseKeeper } from './lease.ts';
+import { remember } from './memory.ts';
+import { complete, look, type Seen, type Sources } from './observe.ts';
+import { checkpointDone, type Publisher } from './publish.ts';
+import type { Status } from './status.ts';
+
+/** After a step that failed, look again this soon, ms. */
+const AFTER_FAILURE_MS = 250;
+const CHECKPOINT_TIMEOUT_MS = 600_000;
+
+export interface LoopOptions {
+  readonly sources: Sources;
+  readonly clock: Clock;
+  readonly name: string;
+  readonly lease: LeaseKeeper;
+  readonly fence: SelfFence;
+  readonly jobs: Jobs;
+  readonly act: Act;
+  readonly status: Status;
+  readonly publisher: Publisher;
+  readonly journal: Journal;
+  readonly memory: Memory;
+  readonly settings: () => Settings;
+  /** Effective policy may have changed with what was read. A text: the daemon must not go on. */
+  readonly onSeen: (seen: Seen) => Promise<string | null>;
+  readonly log: (level: 'debug' | 'info' | 'warning' | 'error', text: string) => void;
+}
+
+export interface Exit {
+  readonly code: number;
+  readonly message: string;
+}
+
+export class Loop {
+  readonly #options: LoopOptions;
+  #memory: Memory;
+  #wake = new AbortController();
+  #stopping = false;
+  #logged = '';
+  #failure = '';
+  #checkpoint: Promise<void> | null = null;
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.#memory = options.memory;
+  }
+
+  /** Cuts the wait in progress short, or skips the next one. */
+  hint(why: string): void {
+    this.#options.log('debug', `looking again: ${why}`);
+    this.#wake.abort();
+  }
+
+  /** The agent has been told to stop. */
+  stop(): void {
+    this.#stopping = true;
+    this.hint('told to stop');
+  }
+
+  historyWritten(timeline: number): void {
+    this.#memory = { ...this.#memory, historyWrittenFor: timeline };
+  }
+
+  /** Ticks until a decision says to exit. Never rejects. */
+  async run(): Promise<Exit> {
+    const { clock, status } = this.#options;
+    for (;;) {
+      // Hints that come while the tick runs are about things it may have missed.
+      this.#wake = new AbortController();
+      const { exit, waitMs, decision } = await this.#guardedTick();
+      if (exit !== null) return exit;
+      status.decided(decision, clock.now() + waitMs);
+      await clock.wait(waitMs, this.#wake.signal);
+    }
+  }
+
+  async #guardedTick(): Promise<{ exit: Exit | null; waitMs: number; decision: Pick<Decision, 'rule' | 'why'> }> {
+    try {
+      return await this.#tick();
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#options.log('error', `unexpected error in the loop, please report it as a bug: ${text}`);
+      return { exit: null, waitMs: 1000, decision: { rule: 'loop.error', why: String(error) } };
+    }
+  }
+
+  async #tick(): Promise<{ exit: Exit | null; waitMs: number; decision: Pick<Decision, 'rule' | 'why'> }> {
+    const { sources, lease, jobs, status, name } = this.#options;
+    const seen = await look(sources, this.#options.settings());
+    const obstacle = await this.#options.onSeen(seen);
+    if (obstacle !== null) {
+      const decision = { rule: 'start.refused', why: obstacle };
+      return { exit: { code: 1, message: obstacle }, waitMs: 0, decision };
+    }
+    const settings = this.#options.settings();
+    this.#memory = remember(this.#memory, { ...seen, name, lease: lease.facts(), ended: jobs.takeEnded() });
+    status.sawPostgres(seen.postgres, seen.since);
+    status.looked(seen.cluster, this.#memory);
+    this.#standDown(seen);
+    const observation = await complete(sources, seen, {
+      name,
+      settings,
+      lease: lease.facts(),
+      job: jobs.state,
+      stopping: this.#stopping,
+      memory: this.#memory,
+    });
+    const decision = decide(observation);
+    this.#tell(decision, observation);
+    status.decided(decision, sources.clock.now() + decision.wakeInMs);
+    const done = await this.#act(decision, observation);
+    const exit = done ? exitOf(decision) : null;
+    await this.#publish(observation, exit);
+    this.#checkpointAfterPromotion();
+    return { exit, waitMs: done ? decision.wakeInMs : Math.min(decision.wakeInMs, AFTER_FAILURE_MS), decision };
+  }
+
+  /** The fence stands down only on proof that there is nothing to stop (rule S1). */
+  #standDown({ postgres }: Seen): void {
+    const { lease, fence, jobs } = this.#options;
+    const quiet = (postgres.postmaster.kind === 'none' && postgres.orphans === 0) || (postgres.sql.known && postgres.sql.value.inRecovery);
+    if (this.#options.settings().paused) fence.disarm();
+    if (!quiet || jobs.running || lease.facts().holdsLeaderKey) return;
+    fence.disarm();
+    lease.clearDeadline();
+  }
+
+  #tell(decision: Decision, observation: Observation): void {
+    // Numbers in a reason change at every look; the reason does not.
+    const shape = `${decision.rule} ${decision.why.replace(/\d+/g, '#')}`;
+    if (shape === this.#logged) return;
+    this.#logged = shape;
+    this.#options.log('info', `${decision.why} [${decision.rule}]`);
+    this.#options.journal.tell({ at: this.#options.clock.wall().toISOString(), decision, observation });
+  }
+
+  /** False when a step failed and the rest was not carried out. */
+  async #act(decision: Decision, observation: Observation): Promise<boolean> {
+    for (const step of decision.steps) {
+      try {
+        await this.#options.act.carryOut(step, observation);
+      } catch (error) {
+        const text = `${step.do}: ${error instanceof Error ? error.message : String(error)}`;
+        if (text !== this.#failure) this.#options.log(error instanceof StepRefused ? 'info' : 'warning', text);
+        this.#failure = text;
+        return false;
+      }
+    }
+    this.#failure = '';
+    return true;
+  }
+
+  async #publish(observation: Observation, exit: Exit | null): Promise<void> {
+    if (exit !== null && exit.code !== 0) return;
+    try {
+      if (observation.cluster.known && !observation.cluster.value.members.some((member) => member.name === observation.name)) {
+        this.#options.publisher.forget();
+      }
+      if (observation.cluster.known) await this.#options.publisher.publish(observation);
+    } catch (error) {
+      this.#options.log('debug', `publishing: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  /** A new primary makes its first checkpoint at once: rejoining members wait for it (field D47). */
+  #checkpointAfterPromotion(): void {
+    const { status, sources, log } = this.#options;
+    if (this.#checkpoint !== null || checkpointDone(status)) return;
+    this.#checkpoint = sources.postgres
+      .checkpoint(CHECKPOINT_TIMEOUT_MS)
+      .then(
+        () => this.hint('the checkpoint after the promotion is done'),
+        (error: unknown) => log('warning', `checkpoint after the promotion: ${String(error)}`),
+      )
+      .finally(() => {
+        this.#checkpoint = null;
+      });
+  }
+}
+
+function exitOf(decision: Decision): Exit | null {
+  const step = decision.steps.find((candidate) => candidate.do === 'exit');
+  return step?.do === 'exit' ? { code: step.code, message: step.message } : null;
+}

@@ -1,0 +1,201 @@
+/**
+ * Asks the other agents for their state over REST: in parallel, bounded in time and size, never
+ * twice. What cannot be understood is an unknown fact, never a position of zero (rule S4).
+ */
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { z } from 'zod';
+import type { PeerFacts } from './core/model.ts';
+import type { Tags } from './core/settings.ts';
+
+export interface PeerAddress {
+  readonly name: string;
+  /** `http(s)://host:port/patroni` as the member published it; null when it published none. */
+  readonly apiUrl: string | null;
+}
+
+export interface Peers {
+  /**
+   * One answer for each member, in the same order. Takes at most `timeoutMs` in all; never rejects.
+   */
+  ask(members: readonly PeerAddress[], timeoutMs: number): Promise<PeerFacts[]>;
+  /** True when anything at that address answers in HTTP, whatever it says, in `timeoutMs`. */
+  liveness(apiUrl: string, timeoutMs: number): Promise<boolean>;
+}
+
+type Answer = PeerFacts['answer'];
+
+/** Largest answer that is read, bytes. A cluster of hundreds of members stays far below. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
+
+export class HttpPeers implements Peers {
+  ask(members: readonly PeerAddress[], timeoutMs: number): Promise<PeerFacts[]> {
+    return Promise.all(
+      members.map(async ({ name, apiUrl }) => ({
+        name,
+        answer: await askOne(name, apiUrl, timeoutMs),
+      })),
+    );
+  }
+
+  async liveness(apiUrl: string, timeoutMs: number): Promise<boolean> {
+    try {
+      await exchange(new URL('/liveness', apiUrl), timeoutMs, async () => undefined);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+async function askOne(name: string, apiUrl: string | null, timeoutMs: number): Promise<Answer> {
+  if (apiUrl === null) return unknown('it publishes no api_url');
+  try {
+    return parsePeer(name, await exchange(new URL(apiUrl), timeoutMs, readBody));
+  } catch (error) {
+    return unknown(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/**
+ * One GET on a connection of its own. Each ask is far from the next, and a kept connection that
+ * the other side has just closed would need the second try that there is no time for.
+ * @throws Error what went wrong, in words; the connection is gone in any case
+ */
+function exchange<T>(
+  url: URL,
+  timeoutMs: number,
+  read: (response: IncomingMessage) => Promise<T>,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const request = open(url);
+    // One timer over name look-up, connection and body: a drip of bytes does not extend it.
+    const timer = setTimeout(
+      () => fail(new Error(`no answer in ${Math.round(timeoutMs)} ms`)),
+      timeoutMs,
+    );
+    const end = (): void => {
+      clearTimeout(timer);
+      request.destroy();
+    };
+    const fail = (error: Error): void => {
+      reject(error);
+      end();
+    };
+    let answered = false;
+    request.on('error', fail);
+    // A connection can end with neither an answer nor an error: after a 101, for one.
+    request.on('close', () => {
+      if (!answered) fail(new Error('the connection ended without an answer'));
+    });
+    request.on('response', (response) => {
+      answered = true;
+      read(response).then(resolve, fail).finally(end);
+    });
+    request.end();
+  });
+}
+
+function open(url: URL): ReturnType<typeof httpRequest> {
+  const options = { agent: false, headers: { accept: 'application/json' } } as const;
+  if (url.protocol === 'http:') return httpRequest(url, options);
+  if (url.protocol !== 'https:') throw new Error(`${url.protocol} is neither http: nor https:`);
+  // Patroni's agents do not verify each other without ctl.certfile (C-3.8), and such clusters use
+  // self-signed certificates. An impostor could lie about positions, but never take the lease.
+  return httpsRequest(url, { ...options, rejectUnauthorized: false });
+}
+
+async function readBody(response: IncomingMessage): Promise<string> {
+  if (response.statusCode !== 200) throw new Error(`HTTP status ${response.statusCode}`);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_ANSWER_BYTES) throw new Error(`answer is larger than ${MAX_ANSWER_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+const Position = z.number().int().nonnegative();
+
+const Xlog = z.object({
+  location: Position.nullish(),
+  received_location: Position.nullish(),
+  replayed_location: Position.nullish(),
+});
+
+/** What is used of `GET /patroni` (C-3.3); everything else is left alone. */
+const Body = z.object({
+  role: z.string().optional(),
+  xlog: Xlog.nullish(),
+  /** The name of `xlog` in some versions. */
+  wal: Xlog.nullish(),
+  timeline: z.number().int().nullish(),
+  tags: z.record(z.string(), z.unknown()).nullish(),
+  watchdog_failed: z.boolean().optional(),
+  patroni: z.object({ name: z.string().optional() }).optional(),
+});
+
+/** Reads an answer of a Tenure or Patroni agent that was asked as `name`. Never throws. */
+export function parsePeer(name: string, text: string): Answer {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return unknown('the answer is not JSON');
+  }
+  const parsed = Body.safeParse(json);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    return unknown(`the answer has a bad ${issue?.path.join('.') || 'shape'}: ${issue?.message}`);
+  }
+  const { role, timeline, tags, watchdog_failed, patroni } = parsed.data;
+  // A reused address must not lend one member's position to another.
+  if (patroni?.name !== undefined && patroni.name !== name) {
+    return unknown(`the answer is from ${patroni.name}`);
+  }
+  const xlog = parsed.data.xlog ?? parsed.data.wal;
+  if (!xlog) return unknown('its PostgreSQL gives no answer: no xlog');
+  const inRecovery = !(xlog.location || role === 'master' || role === 'primary');
+  const position = inRecovery
+    ? furthest(xlog.received_location, xlog.replayed_location)
+    : (xlog.location ?? 0); // That it is a primary matters more than where it stands (C-3.3).
+  if (position === null) return unknown('the answer has no position');
+  return {
+    known: true,
+    value: {
+      inRecovery,
+      position,
+      // 0 is how some versions say that they do not know it.
+      timeline: timeline || null,
+      tags: parseTags(tags ?? {}),
+      watchdogFailed: watchdog_failed === true,
+    },
+  };
+}
+
+function furthest(...positions: readonly (number | null | undefined)[]): number | null {
+  const known = positions.filter((position) => typeof position === 'number');
+  return known.length === 0 ? null : Math.max(...known);
+}
+
+function unknown(why: string): Answer {
+  return { known: false, why };
+}
+
+/** Tags as published. `nofailover` wins over `failover_priority` (C-5.12). */
+function parseTags(raw: Readonly<Record<string, unknown>>): Tags {
+  const priority = String(raw.failover_priority);
+  const published = /^-?\d+$/.test(priority) ? Number(priority) : 1;
+  const nofailover = raw.nofailover === undefined ? published <= 0 : Boolean(raw.nofailover);
+  return {
+    nofailover,
+    failoverPriority: nofailover ? 0 : Math.max(1, published),
+    noloadbalance: Boolean(raw.noloadbalance),
+    clonefrom: Boolean(raw.clonefrom),
+    nostream: Boolean(raw.nostream),
+    replicatefrom: typeof raw.replicatefrom === 'string' ? raw.replicatefrom : null,
+    raw,
+  };
+}

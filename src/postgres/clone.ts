@@ -1,0 +1,210 @@
+/** Making this node a copy of another: pg_basebackup (C-6.7, rules S7, S8). */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Upstream, UpstreamFacts } from '../core/model.ts';
+import { withoutRecoverySettings } from './conftext.ts';
+import { dataVersion } from './connect.ts';
+import { toolConninfo, writePgpass } from './conninfo.ts';
+import { messageOf, readIfThere, syncFolder, writeAtomically } from './disk.ts';
+import { endOrphans } from './ending.ts';
+import { newIncarnation, type WorkMarker } from './markers.ts';
+import { ctlTimeout, databaseOf, type Parts, readControl } from './parts.ts';
+import { PostgresError, type Progress } from './postgres.ts';
+import { failureOf, type RunResult, run } from './run.ts';
+import { emptyInPlace, folderForCopy, removeLeftovers, swapIn } from './swap.ts';
+import { toolArguments } from './tooloptions.ts';
+import { refuseOld } from './tools.ts';
+import { askUpstream } from './upstream.ts';
+
+const FORBIDDEN = new Set(
+  [
+    'pgdata',
+    'format',
+    'wal-method',
+    'xlog-method',
+    'xlog',
+    'dbname',
+    'host',
+    'port',
+    'username',
+  ].concat([
+    'password',
+    'no-password',
+    'write-recovery-conf',
+    'target',
+    'version',
+    'create-slot',
+    'gzip',
+  ]),
+);
+const TRIES = 2;
+/** For asking the upstream who it is, ms. */
+const ASK_MS = 3000;
+/** Longer than any copy; it is ended by its signal. */
+const COPY_MS = 20 * 24 * 3_600_000;
+
+/**
+ * The server must be stopped. Beside the old data directory where that is possible: then a failure
+ * or a cancel leaves the old one as it was.
+ * @throws PostgresError
+ */
+export async function cloneServer(
+  parts: Parts,
+  from: Upstream,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const { places, options, clock } = parts;
+  const file = parts.tools.find('pg_basebackup', null);
+  const chosen = backupOptions(parts);
+  if ((await parts.postmaster.look()).kind !== 'none') {
+    throw new PostgresError('clone: PostgreSQL runs in the data directory');
+  }
+  await endOrphans(parts, ctlTimeout(options));
+  const facts = await askUpstream(
+    clock,
+    from,
+    options.replication,
+    options.superuser,
+    databaseOf(options),
+    ASK_MS,
+  );
+  await refuseOtherCluster(parts, facts);
+  const incarnation = newIncarnation();
+  const copy = { parts, file, chosen, from, facts, progress, signal };
+  const marker: WorkMarker = {
+    kind: 'clone',
+    startedAt: clock.wall().toISOString(),
+    from: `${from.host}:${from.port}`,
+    folder: await folderForCopy(places, incarnation),
+    swapping: false,
+    incarnation,
+  };
+  const { folder } = marker;
+  if (folder === null || (await beside(copy, marker, folder)) === 'no space') {
+    await inPlace(copy, { ...marker, folder: null });
+  }
+  await parts.configuration.restoreCopies();
+  parts.instance.learnDirectory(places.dataDir);
+  progress('removing what was replaced');
+  await removeLeftovers(places, null, parts.log);
+}
+
+interface Copy {
+  readonly parts: Parts;
+  readonly file: string;
+  readonly chosen: readonly string[];
+  readonly from: Upstream;
+  readonly facts: UpstreamFacts;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+async function beside(
+  copy: Copy,
+  marker: WorkMarker,
+  folder: string,
+): Promise<'done' | 'no space'> {
+  const { markers, places, log } = copy.parts;
+  await removeLeftovers(places, null, log);
+  await markers.begin(marker);
+  try {
+    await fill(copy, folder, async () => await rm(folder, { recursive: true, force: true }));
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    await markers.end();
+    if (!copy.signal.aborted && /No space left on device/.test(messageOf(error))) {
+      log('warn', 'no room for a copy beside the data directory: cloning in its place');
+      return 'no space';
+    }
+    throw error;
+  }
+  await swapIn(places, markers, marker, folder);
+  return 'done';
+}
+
+/** The marker stays when it fails: the directory is no longer what it was (S7). */
+async function inPlace(copy: Copy, marker: WorkMarker): Promise<void> {
+  const { markers, places } = copy.parts;
+  await markers.begin(marker);
+  await emptyInPlace(places);
+  await fill(copy, places.dataDir, async () => await emptyInPlace(places));
+  if (marker.incarnation !== null) await markers.setIncarnation(marker.incarnation);
+  await markers.end();
+}
+
+/** A copy that is ready to be started as a standby, and durable. */
+async function fill(copy: Copy, folder: string, clear: () => Promise<void>): Promise<void> {
+  const { parts, facts } = copy;
+  await copyFiles(copy, folder, clear);
+  copy.progress('checking the copy');
+  refuseOld(await dataVersion({ ...parts.places, dataDir: folder }));
+  const control = await readControl(parts, folder, ctlTimeout(parts.options));
+  if (control.systemIdentifier !== facts.systemIdentifier) {
+    throw new PostgresError(
+      `clone: the copy has system identifier ${control.systemIdentifier}, its source ${facts.systemIdentifier}`,
+    );
+  }
+  const auto = join(folder, 'postgresql.auto.conf');
+  await writeAtomically(auto, withoutRecoverySettings((await readIfThere(auto)) ?? ''), 0o600);
+  // Whoever starts this directory gets a standby, never a second primary (S8).
+  await writeAtomically(join(folder, 'standby.signal'), '', 0o600);
+  await syncFolder(folder);
+}
+
+async function copyFiles(copy: Copy, folder: string, clear: () => Promise<void>): Promise<void> {
+  const { parts, from, signal } = copy;
+  const { options, clock } = parts;
+  let result: RunResult | null = null;
+  for (let attempt = 1; attempt <= TRIES && !signal.aborted; attempt++) {
+    if (result !== null) parts.log('warn', `trying again: ${failureOf(result, COPY_MS)}`);
+    await clear();
+    copy.progress('copying');
+    await writePgpass(options.pgpassPath, from.host, from.port, options.replication);
+    result = await run({
+      file: copy.file,
+      args: [
+        `--pgdata=${folder}`,
+        '-X',
+        'stream',
+        `--dbname=${toolConninfo('postgres', options.replication, from)}`,
+        ...copy.chosen,
+      ],
+      clock,
+      timeoutMs: COPY_MS,
+      signal,
+      env: { PGPASSFILE: options.pgpassPath },
+      onLine: (line) => {
+        const percent = /^\s*\d+\/\d+ kB \((\d+)%\)/.exec(line)?.[1];
+        if (percent !== undefined) copy.progress(`copying: ${percent} %`);
+      },
+    });
+    if (result.exitCode === 0 && !signal.aborted) return;
+  }
+  throw new PostgresError(
+    result === null || signal.aborted ? 'the clone was cancelled' : failureOf(result, COPY_MS),
+  );
+}
+
+function backupOptions({ options }: Parts): string[] {
+  const given = toolArguments('postgresql.basebackup', options.basebackup, FORBIDDEN);
+  const has = (name: string): boolean =>
+    given.some((option) => option.split('=')[0] === `--${name}`);
+  return [
+    ...given,
+    // A spread checkpoint makes the clone wait for minutes on a busy source.
+    ...(has('checkpoint') ? [] : ['--checkpoint=fast']),
+    ...(has('progress') ? [] : ['--progress']),
+  ];
+}
+
+/** A data directory of another cluster is never given up for a copy (S7). */
+async function refuseOtherCluster(parts: Parts, facts: UpstreamFacts): Promise<void> {
+  const own = await readControl(parts, parts.places.dataDir, ctlTimeout(parts.options)).catch(
+    () => null,
+  );
+  if (own === null || own.systemIdentifier === facts.systemIdentifier) return;
+  throw new PostgresError(
+    `clone: the data directory has system identifier ${own.systemIdentifier}, ${facts.name} has ${facts.systemIdentifier}`,
+  );
+}

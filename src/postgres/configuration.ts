@@ -1,0 +1,127 @@
+/** The effective settings, and the files and command line that come from them. */
+import { readdir } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { Upstream } from '../core/model.ts';
+import { type Controlled, controlledSettings, postmasterArguments } from './commandline.ts';
+import { followedBy, hasRecovery, type RecoverySection } from './conffile.ts';
+import { dataVersion } from './connect.ts';
+import { primaryConninfo, writePgpass } from './conninfo.ts';
+import type { RequiredSettings } from './controlfile.ts';
+import { exists, isMissing, readIfThere } from './disk.ts';
+import { restoreCopies, writeFiles } from './files.ts';
+import type { Listen, LocalPostgresOptions, Places } from './options.ts';
+import type { ServerSettings } from './postgres.ts';
+import { slotName } from './slots.ts';
+
+const DEFAULTS: ServerSettings = {
+  parameters: {},
+  pgHba: null,
+  pgIdent: null,
+  recoveryConf: {},
+  useSlots: true,
+};
+
+/** What the server runs, or is to run, as. */
+export type RunsAs =
+  | { readonly role: 'primary' }
+  | { readonly role: 'standby'; readonly upstream: Upstream | null };
+
+export class Configuration {
+  readonly #options: LocalPostgresOptions;
+  readonly #places: Places;
+  readonly #listen: Listen;
+  readonly #warned = new Set<string>();
+  #settings = DEFAULTS;
+  #required: RequiredSettings | null = null;
+
+  constructor(options: LocalPostgresOptions, places: Places, listen: Listen) {
+    this.#options = options;
+    this.#places = places;
+    this.#listen = listen;
+  }
+
+  get settings(): ServerSettings {
+    return this.#settings;
+  }
+
+  set settings(settings: ServerSettings) {
+    this.#settings = settings;
+  }
+
+  /** Own slot on an upstream; null when slots are not used. */
+  get ownSlot(): string | null {
+    return this.#settings.useSlots ? slotName(this.#options.name) : null;
+  }
+
+  /** pg_control's values, which a standby's may not be below; null for a primary. */
+  set required(required: RequiredSettings | null) {
+    this.#required = required;
+  }
+
+  /** Settings for the command line; says once what it did not take. */
+  controlled(): Controlled {
+    const { addresses, port } = this.#listen;
+    const identity = { listenAddresses: addresses.join(','), port, scope: this.#options.scope };
+    const controlled = controlledSettings(this.#settings.parameters, identity, this.#required);
+    for (const warning of controlled.warnings) {
+      if (this.#warned.has(warning)) continue;
+      this.#warned.add(warning);
+      this.#options.log('warn', `postgresql.parameters: ${warning}`);
+    }
+    return controlled;
+  }
+
+  postmasterArguments(): string[] {
+    return postmasterArguments(this.#places.dataDir, this.#places.conf, this.controlled());
+  }
+
+  /** Writes the files, and the password file of a standby. Returns whether any file is another than before. */
+  async write(as: RunsAs): Promise<boolean> {
+    const recovery = as.role === 'standby' ? await this.#recovery(as.upstream) : null;
+    return await writeFiles(this.#places, {
+      conf: { parameters: this.#settings.parameters, controlled: this.controlled(), recovery },
+      customConf: this.#options.customConf ?? null,
+      pgHba: this.#settings.pgHba,
+      pgIdent: this.#settings.pgIdent,
+    });
+  }
+
+  /** What the files that are there say: a former agent's, when this one has just begun. */
+  async current(): Promise<RunsAs> {
+    const text = (await readIfThere(this.#places.conf)) ?? '';
+    const standby = hasRecovery(text) || (await exists(this.#places.standbySignal));
+    return standby ? { role: 'standby', upstream: followedBy(text) } : { role: 'primary' };
+  }
+
+  /** After a clone: what lives outside the data directory comes with it as copies. */
+  async restoreCopies(): Promise<void> {
+    if (this.#places.configDir !== this.#places.dataDir) await restoreCopies(this.#places);
+  }
+
+  /** Is there a data directory whose files can be written? */
+  async writable(): Promise<boolean> {
+    try {
+      return (await readdir(this.#places.dataDir)).includes('PG_VERSION');
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw error;
+    }
+  }
+
+  get confName(): string {
+    return basename(this.#places.conf);
+  }
+
+  async #recovery(upstream: Upstream | null): Promise<RecoverySection> {
+    const { name, replication, pgpassPath } = this.#options;
+    const more = this.#settings.recoveryConf;
+    if (upstream === null) return { primaryConninfo: null, slotName: null, more };
+    await writePgpass(pgpassPath, upstream.host, upstream.port, replication);
+    const version = await dataVersion(this.#places);
+    return {
+      primaryConninfo: primaryConninfo(name, upstream, replication, pgpassPath, version),
+      slotName: this.ownSlot,
+      more,
+    };
+  }
+}

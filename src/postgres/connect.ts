@@ -1,0 +1,102 @@
+/** Where and as whom to connect: the local server and others, as configurations of pg. */
+import { readFileSync } from 'node:fs';
+import { readFile, realpath } from 'node:fs/promises';
+import type { Client, ClientConfig } from 'pg';
+import type { Clock } from '../clock.ts';
+import { readIfThere } from './disk.ts';
+import { type Credentials, type Listen, localAddress, type Places } from './options.ts';
+import { PostgresError } from './postgres.ts';
+import { ask } from './session.ts';
+
+const SESSION_SETTINGS =
+  '-c statement_timeout=2000 -c search_path=pg_catalog -c synchronous_commit=local';
+
+export interface LocalTarget {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * How to reach our own server: by TCP, or through its socket folder when asked to or when it
+ * listens on no address.
+ * @param configured unix_socket_directories, when it is set
+ */
+export async function localTarget(
+  places: Places,
+  listen: Listen,
+  useUnixSocket: boolean,
+  configured: string | undefined,
+): Promise<LocalTarget> {
+  const address = localAddress(listen);
+  if (!useUnixSocket && address !== null) return { host: address, port: listen.port };
+  // The running server says itself where its first socket is.
+  const said = (await readIfThere(places.postmasterPid))?.split('\n')[4]?.trim();
+  const host = said || configured?.split(',')[0]?.trim() || '/tmp';
+  return { host, port: listen.port };
+}
+
+export function clientConfig(
+  target: LocalTarget,
+  user: Credentials,
+  database: string,
+): ClientConfig {
+  return {
+    host: target.host,
+    port: target.port,
+    user: user.username,
+    database,
+    application_name: 'Tenure',
+    options: SESSION_SETTINGS,
+    keepAlive: true,
+    ssl: target.host.startsWith('/') ? false : sslOf(user),
+    ...(user.password === undefined ? {} : { password: user.password }),
+  };
+}
+
+/** No TLS unless it is required: `prefer` and `allow` are content without. */
+export function sslOf(user: Credentials): Exclude<ClientConfig['ssl'], undefined> {
+  const { sslmode } = user;
+  if (sslmode !== 'require' && sslmode !== 'verify-ca' && sslmode !== 'verify-full') return false;
+  const verified = sslmode !== 'require' || user.sslrootcert !== undefined;
+  return {
+    rejectUnauthorized: verified,
+    ...(sslmode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
+    ...(user.sslrootcert === undefined ? {} : { ca: readFileSync(user.sslrootcert) }),
+    ...(user.sslcert === undefined ? {} : { cert: readFileSync(user.sslcert) }),
+    ...(user.sslkey === undefined ? {} : { key: readFileSync(user.sslkey) }),
+    ...(user.sslpassword === undefined ? {} : { passphrase: user.sslpassword }),
+  };
+}
+
+/**
+ * First question on a connection to our own server: another one may have our port. Also keeps idle
+ * timeouts that users set from ending the kept session.
+ * @throws PostgresError the server has another data directory
+ */
+export async function welcomeLocal(client: Client, clock: Clock, places: Places): Promise<void> {
+  const [row] = await ask(
+    client,
+    clock,
+    `SELECT current_setting('data_directory') AS directory,
+       (SELECT count(set_config(name, '0', false)) FROM pg_settings
+         WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout'))`,
+    1000,
+  );
+  const theirs = row?.directory ?? '';
+  const resolved = async (path: string): Promise<string> => await realpath(path).catch(() => path);
+  if ((await resolved(theirs)) !== (await resolved(places.dataDir))) {
+    throw new PostgresError(
+      `the server on our port has data directory ${theirs}, not ${places.dataDir}`,
+    );
+  }
+}
+
+/** Major version of a data directory. @throws PostgresError there is none */
+export async function dataVersion(places: Places): Promise<number> {
+  const text = await readFile(`${places.dataDir}/PG_VERSION`, 'utf8').catch(() => '');
+  const version = Number.parseInt(text, 10);
+  if (!Number.isInteger(version)) {
+    throw new PostgresError(`${places.dataDir} is no PostgreSQL data directory`);
+  }
+  return version;
+}

@@ -1,0 +1,138 @@
+/**
+ * Timeline history files: reading them, and the stubs that keep two promotions from choosing the
+ * same number (S6, protocol 0.1).
+ */
+import { readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { HistoryEntry } from '../core/history.ts';
+import { formatLsn, parseLsn } from '../core/lsn.ts';
+import { fileMode, isMissing, syncFolder, writeAtomically } from './disk.ts';
+import { PostgresError } from './postgres.ts';
+
+/** In the reason of a stub's last line: how our own stubs are known again. */
+const STUB_REASON = 'reserved by tenure, never promoted';
+
+export function historyName(timeline: number): string {
+  return `${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
+}
+
+/**
+ * Lines are `timeline <tab> position <tab> reason`; # starts a comment.
+ * @throws PostgresError a line is none of these, or the numbers do not rise
+ */
+export function parseHistory(text: string): HistoryEntry[] {
+  const entries: HistoryEntry[] = [];
+  for (const line of text.split('\n')) {
+    const content = line.trim();
+    if (content === '' || content.startsWith('#')) continue;
+    const match = /^(\d+)\s+([0-9A-Fa-f]+\/[0-9A-Fa-f]+)\s*(.*)$/.exec(content);
+    if (match === null) throw new PostgresError(`not a line of a timeline history: ${content}`);
+    const timeline = Number(match[1]);
+    const last = entries.at(-1);
+    if (last !== undefined && timeline <= last.timeline) {
+      throw new PostgresError(`timeline history goes back from ${last.timeline} to ${timeline}`);
+    }
+    entries.push({ timeline, switchLsn: parseLsn(match[2] as string), reason: match[3] as string });
+  }
+  return entries;
+}
+
+export function formatHistory(entries: readonly HistoryEntry[]): string {
+  return entries
+    .map((entry) => `${entry.timeline}\t${formatLsn(entry.switchLsn)}\t${entry.reason}\n`)
+    .join('\n');
+}
+
+export interface LocalHistory {
+  readonly entries: readonly HistoryEntry[];
+  /** Time of the file; null on timeline 1, which has none. */
+  readonly writtenAt: Date | null;
+}
+
+/** @throws PostgresError there is no such file, or it makes no sense */
+export async function readHistory(walDir: string, timeline: number): Promise<LocalHistory> {
+  if (timeline <= 1) return { entries: [], writtenAt: null };
+  const path = join(walDir, historyName(timeline));
+  try {
+    const [text, { mtime }] = await Promise.all([readFile(path, 'utf8'), stat(path)]);
+    return { entries: parseHistory(text), writtenAt: mtime };
+  } catch (error) {
+    if (isMissing(error)) throw new PostgresError(`${historyName(timeline)} is not in pg_wal`);
+    throw error;
+  }
+}
+
+/** Timelines with a history file here, rising. [] when the folder is not there. */
+export async function localTimelines(walDir: string): Promise<number[]> {
+  const names = await readdir(walDir).catch((error: unknown) => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
+  return names
+    .filter((name) => /^[0-9A-F]{8}\.history$/.test(name))
+    .map((name) => Number.parseInt(name.slice(0, 8), 16))
+    .sort((a, b) => a - b);
+}
+
+/**
+ * Writes histories for each number between the current timeline and `claim`, so that PostgreSQL's
+ * next promotion takes `claim`: it takes the number after the last file that it finds. A stub has
+ * the ancestry of the current timeline up to `lsn`, or a standby that meets it would refuse to
+ * start. Existing files are left alone. Returns the numbers written, on disk for good.
+ */
+export async function writeStubs(
+  places: { readonly dataDir: string; readonly wal: string },
+  timeline: number,
+  lsn: number,
+  claim: number,
+): Promise<number[]> {
+  if (claim <= timeline) {
+    throw new PostgresError(`cannot promote to timeline ${claim}: already on ${timeline}`);
+  }
+  const taken = new Set(await localTimelines(places.wal));
+  const above = [...taken].filter((number) => number >= claim);
+  if (above.length > 0) {
+    throw new PostgresError(
+      `cannot promote to timeline ${claim}: ${historyName(above[0] as number)} exists here`,
+    );
+  }
+  const missing: number[] = [];
+  for (let number = timeline + 1; number < claim; number++) {
+    if (!taken.has(number)) missing.push(number);
+  }
+  if (missing.length === 0) return [];
+  const { entries } = await readHistory(places.wal, timeline);
+  const text = formatHistory([...entries, { timeline, switchLsn: lsn, reason: STUB_REASON }]);
+  const mode = await fileMode(places.dataDir);
+  for (const number of missing) {
+    await writeAtomically(join(places.wal, historyName(number)), text, mode);
+  }
+  return missing;
+}
+
+/**
+ * Removes stubs that a standby on `timeline` would take for the newest timeline: of a promotion that
+ * never happened, or fetched from a leader in part. It would ask its upstream for WAL that nobody
+ * has, for ever (field D51). Stubs below a real history stay: PostgreSQL counts up through them. The
+ * upstream's are fetched again. Returns the numbers removed.
+ */
+export async function removeStubs(walDir: string, timeline: number): Promise<number[]> {
+  const above = (await localTimelines(walDir)).filter((number) => number > timeline);
+  const stubs = new Set<number>();
+  for (const number of above) {
+    if (isStub(await readFile(join(walDir, historyName(number)), 'utf8'))) stubs.add(number);
+  }
+  let reached = timeline;
+  for (let number = timeline + 1; above.includes(number); number++) {
+    if (!stubs.has(number)) reached = number;
+  }
+  const removed = [...stubs].filter((number) => number > reached);
+  for (const number of removed) await unlink(join(walDir, historyName(number)));
+  if (removed.length > 0) await syncFolder(walDir);
+  return removed;
+}
+
+function isStub(text: string): boolean {
+  const last = text.trimEnd().split('\n').at(-1) ?? '';
+  return last.endsWith(STUB_REASON);
+}

@@ -1,0 +1,308 @@
+/** The real side of the seam in postgres.ts: puts the parts of this folder together. */
+import type { PostgresFacts, Upstream, UpstreamFacts } from '../core/model.ts';
+import { bootstrapServer } from './bootstrap.ts';
+import { cloneServer } from './clone.ts';
+import { Configuration } from './configuration.ts';
+import { clientConfig, localTarget, welcomeLocal } from './connect.ts';
+import { messageOf } from './disk.ts';
+import { endOrphans } from './ending.ts';
+import { readHistory } from './history.ts';
+import { Instance } from './instance.ts';
+import { Looker } from './look.ts';
+import { Markers } from './markers.ts';
+import { type LocalPostgresOptions, parseListen, placesOf } from './options.ts';
+import { ctlTimeout, databaseOf, type Parts, readControl } from './parts.ts';
+import {
+  type BootstrapOutcome,
+  type Postgres,
+  PostgresError,
+  type Progress,
+  type ServerSettings,
+} from './postgres.ts';
+import { Postmaster } from './postmaster.ts';
+import { signalProcess } from './proc.ts';
+import { promoteServer } from './promote.ts';
+import { rewindServer } from './rewind.ts';
+import { toolSessions } from './run.ts';
+import { Session } from './session.ts';
+import { changeSlots, type SlotChange } from './slots.ts';
+import { ensureOwnSlot, startServer } from './start.ts';
+import { type StopRequest, stopServer } from './stop.ts';
+import { finishSwap, removeLeftovers } from './swap.ts';
+import { Tools } from './tools.ts';
+import { askUpstream } from './upstream.ts';
+
+/** For a local connection, ms. */
+const CONNECT_MS = 1000;
+
+export class LocalPostgres implements Postgres {
+  readonly #parts: Parts;
+  readonly #looker: Looker;
+  readonly #listeners: ((why: string) => void)[] = [];
+  #tidied: Promise<void> | null = null;
+  /** Work that this object does now: not yet an interrupted one. */
+  #working = false;
+
+  /** @throws RangeError `listen` cannot be read */
+  constructor(options: LocalPostgresOptions) {
+    const places = placesOf(options);
+    const listen = parseListen(options.listen);
+    const { clock, log } = options;
+    const tools = new Tools(options.binDir, options.binNames);
+    const instance = new Instance(
+      ['postgres', 'postmaster', tools.nameOf('postgres')],
+      toolSessions,
+    );
+    const hint = (why: string): void => {
+      for (const listener of this.#listeners) listener(why);
+    };
+    const postmaster = new Postmaster(places, instance, hint);
+    const configuration = new Configuration(options, places, listen);
+    const session = new Session({
+      clock,
+      connectTimeoutMs: CONNECT_MS,
+      target: async () => {
+        const configured = configuration.settings.parameters.unix_socket_directories;
+        const target = await localTarget(
+          places,
+          listen,
+          options.useUnixSocket ?? false,
+          configured,
+        );
+        return clientConfig(target, options.superuser, databaseOf(options));
+      },
+      welcome: async (client) => await welcomeLocal(client, clock, places),
+      onEnd: () => hint('the session with PostgreSQL ended'),
+    });
+    const markers = new Markers(places.stateDir);
+    this.#parts = {
+      options,
+      places,
+      listen,
+      clock,
+      log,
+      tools,
+      markers,
+      instance,
+      postmaster,
+      session,
+      configuration,
+    };
+    this.#looker = new Looker(this.#parts);
+  }
+
+  async observe(ask: { readonly searchWalEnd: boolean }): Promise<PostgresFacts> {
+    await this.#tidy();
+    const facts = await this.#looker.look(ask.searchWalEnd);
+    return this.#working ? { ...facts, interrupted: null } : facts;
+  }
+
+  async askUpstream(upstream: Upstream, timeoutMs: number): Promise<UpstreamFacts> {
+    const { clock, options } = this.#parts;
+    const { replication, superuser } = options;
+    return await askUpstream(
+      clock,
+      upstream,
+      replication,
+      superuser,
+      databaseOf(options),
+      timeoutMs,
+    );
+  }
+
+  onHint(listener: (why: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async configure(settings: ServerSettings): Promise<void> {
+    const { configuration, postmaster } = this.#parts;
+    configuration.settings = settings;
+    if (this.#working || !(await configuration.writable())) return;
+    await postmaster.look();
+    const running = postmaster.current();
+    // A stopped server's files are written when it starts: only then is its role known.
+    if (running === null) return;
+    const as = await configuration.current();
+    if (as.role === 'standby') await this.#learnRequired();
+    if (await configuration.write(as)) signalProcess(running, 'SIGHUP');
+  }
+
+  async bootstrap(progress: Progress, signal: AbortSignal): Promise<BootstrapOutcome> {
+    return await this.#work(async () => await bootstrapServer(this.#parts, progress, signal));
+  }
+
+  async start(
+    as: 'primary' | 'standby',
+    upstream: Upstream | null,
+    timeoutMs: number,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#refuseUnfinished();
+    await startServer(this.#parts, { as, upstream, timeoutMs, progress, signal });
+  }
+
+  async stop(mode: 'fast' | 'immediate', options: Omit<StopRequest, 'mode'>): Promise<void> {
+    await stopServer(this.#parts, { mode, ...options });
+  }
+
+  async checkpoint(timeoutMs: number): Promise<void> {
+    const { clock, options, places, listen, configuration } = this.#parts;
+    const configured = configuration.settings.parameters.unix_socket_directories;
+    const target = await localTarget(places, listen, options.useUnixSocket ?? false, configured);
+    const config = clientConfig(target, options.superuser, databaseOf(options));
+    // Not on the kept session: it would be blocked for as long, and has a statement_timeout.
+    const session = new Session({
+      clock,
+      connectTimeoutMs: CONNECT_MS,
+      target: async () => ({ ...config, options: '-c statement_timeout=0' }),
+      welcome: async () => undefined,
+      onEnd: () => undefined,
+    });
+    try {
+      await session.query('CHECKPOINT', timeoutMs);
+    } catch (error) {
+      throw new PostgresError(`checkpoint: ${messageOf(error)}`, { cause: error });
+    } finally {
+      session.close();
+    }
+  }
+
+  async promote(claim: number | null, timeoutMs: number): Promise<number> {
+    const { configuration, postmaster, log } = this.#parts;
+    const timeline = await promoteServer(
+      this.#parts,
+      claim,
+      async () => await this.#looker.timeline(),
+      timeoutMs,
+    );
+    configuration.required = null;
+    try {
+      // Nothing in it matters to a primary; it must not say that this is a standby.
+      await configuration.write({ role: 'primary' });
+      const running = postmaster.current();
+      if (running !== null) signalProcess(running, 'SIGHUP');
+    } catch (error) {
+      log('warn', `promoted, but its configuration could not be written: ${messageOf(error)}`);
+    }
+    return timeline;
+  }
+
+  async follow(upstream: Upstream | null): Promise<boolean> {
+    const { configuration, postmaster } = this.#parts;
+    await postmaster.look();
+    const running = postmaster.current();
+    if (running === null) throw new PostgresError('follow: PostgreSQL does not run');
+    const before = await configuration.current();
+    const old = before.role === 'standby' ? before.upstream : null;
+    const moved = upstream?.host !== old?.host || upstream?.port !== old?.port;
+    if (upstream !== null && moved) await ensureOwnSlot(this.#parts, upstream);
+    await this.#learnRequired();
+    const changed = await configuration.write({ role: 'standby', upstream });
+    if (changed) signalProcess(running, 'SIGHUP');
+    return changed;
+  }
+
+  async clone(from: Upstream, progress: Progress, signal: AbortSignal): Promise<void> {
+    await this.#tidy();
+    await this.#work(async () => await cloneServer(this.#parts, from, progress, signal));
+  }
+
+  async rewind(from: Upstream, progress: Progress): Promise<void> {
+    await this.#refuseUnfinished();
+    await this.#work(async () => await rewindServer(this.#parts, from, progress));
+  }
+
+  async slots(change: SlotChange): Promise<void> {
+    await changeSlots(this.#parts.session, change);
+  }
+
+  async history(timeline: number): ReturnType<Postgres['history']> {
+    return await readHistory(this.#parts.places.wal, timeline);
+  }
+
+  killEverything(): { readonly signalled: number } {
+    return this.#toAll((postmaster) => this.#parts.instance.kill(postmaster));
+  }
+
+  freezeEverything(): { readonly signalled: number } {
+    return this.#toAll((postmaster) => this.#parts.instance.freeze(postmaster));
+  }
+
+  signalStop(mode: 'fast' | 'immediate'): void {
+    const running = this.#parts.postmaster.lookNow();
+    if (running !== null) signalProcess(running, mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
+  }
+
+  async killOrphans(timeoutMs: number): Promise<number> {
+    return await endOrphans(this.#parts, timeoutMs);
+  }
+
+  async close(): Promise<void> {
+    this.#parts.session.close();
+  }
+
+  #toAll(send: (postmaster: ReturnType<Postmaster['lookNow']>) => number): {
+    readonly signalled: number;
+  } {
+    try {
+      return { signalled: send(this.#parts.postmaster.lookNow()) };
+    } catch (error) {
+      this.#parts.log('error', `cannot signal the processes of PostgreSQL: ${messageOf(error)}`);
+      return { signalled: 0 };
+    }
+  }
+
+  async #work<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#working) throw new PostgresError('other work on the data directory is in progress');
+    this.#working = true;
+    try {
+      return await work();
+    } finally {
+      this.#working = false;
+    }
+  }
+
+  /** A directory that a clone or rewind left in pieces is not started (S7, field D48). */
+  async #refuseUnfinished(): Promise<void> {
+    await this.#tidy();
+    const marker = await this.#parts.markers.read();
+    if (marker === null || marker.folder !== null) return;
+    throw new PostgresError(`a ${marker.kind} was begun at ${marker.startedAt} and never finished`);
+  }
+
+  async #learnRequired(): Promise<void> {
+    const { configuration, places, options } = this.#parts;
+    configuration.required = (
+      await readControl(this.#parts, places.dataDir, ctlTimeout(options))
+    ).required;
+  }
+
+  /** Once: finishes or clears away what a former agent left of a clone beside the data directory. */
+  async #tidy(): Promise<void> {
+    this.#tidied ??= this.#clearAway().catch((error: unknown) => {
+      this.#tidied = null;
+      this.#parts.log('error', `leftovers of an earlier clone: ${messageOf(error)}`);
+    });
+    await this.#tidied;
+  }
+
+  async #clearAway(): Promise<void> {
+    const { markers, places, log } = this.#parts;
+    const marker = await markers.read();
+    if (marker?.kind === 'clone' && marker.folder !== null) {
+      if (marker.swapping) {
+        log('info', `putting the finished clone of ${marker.startedAt} in place`);
+        await finishSwap(places, markers, marker);
+      } else {
+        log(
+          'info',
+          `a clone begun at ${marker.startedAt} was not finished; the data directory is as it was`,
+        );
+        await markers.end();
+      }
+    }
+    // May take minutes, and nothing waits for it.
+    removeLeftovers(places, null, log).catch((error: unknown) => log('warn', messageOf(error)));
+  }
+}

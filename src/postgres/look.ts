@@ -1,0 +1,240 @@
+/** Everything that can be seen of the local server, in one bounded round (S4). */
+import { readdir, readFile } from 'node:fs/promises';
+import { TimeoutError, within } from '../clock.ts';
+import type {
+  DataDirectory,
+  Known,
+  PostgresFacts,
+  PostmasterProcess,
+  SqlFacts,
+  WalPoint,
+} from '../core/model.ts';
+import { clientConfig, localTarget } from './connect.ts';
+import type { ControlData } from './controlfile.ts';
+import { exists, isMissing, messageOf } from './disk.ts';
+import { FACTS_SQL, parseFacts, type ServerFacts } from './facts.ts';
+import { databaseOf, type Parts, readControl } from './parts.ts';
+import { PostgresError } from './postgres.ts';
+import { sqlState } from './session.ts';
+import { overReplication, parseIdentity } from './upstream.ts';
+import { findWalEnd } from './walend.ts';
+
+/** For the disk, the server, and pg_controldata, ms. Disk and server are asked at the same time. */
+const DISK_MS = 1500;
+const SQL_MS = 2300;
+const CONTROL_MS = 1000;
+/** For reading the WAL since the last checkpoint, ms. */
+const WAL_END_MS = 30_000;
+const IDENTIFY_MS = 500;
+
+export function unknown<T>(why: string): Known<T> {
+  return { known: false, why };
+}
+
+interface DiskFacts {
+  readonly dataDirectory: DataDirectory;
+  readonly standbySignal: boolean;
+  readonly postmaster: PostmasterProcess;
+  readonly marker: PostgresFacts['interrupted'];
+  readonly incarnation: string | null;
+}
+
+interface Answer {
+  readonly ready: PostgresFacts['ready'];
+  readonly facts: Known<ServerFacts>;
+}
+
+/** Looks at one server; remembers what saves the next look some work. */
+export class Looker {
+  readonly #parts: Parts;
+  #disk: Promise<DiskFacts> | null = null;
+  #replay: { readonly at: string; readonly timeline: number } | null = null;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  async look(searchWalEnd: boolean): Promise<PostgresFacts> {
+    const [disk, answer] = await Promise.all([this.#lookAtDisk(), this.#askServer()]);
+    const { instance, postmaster } = this.#parts;
+    const alive = postmaster.current();
+    const orphans = disk.postmaster.kind === 'none' ? instance.orphans(alive) : [];
+    if (alive !== null) instance.processes(alive);
+    const control = await this.#control(disk, answer);
+    const stopped = disk.postmaster.kind === 'none' && orphans.length === 0;
+    return {
+      dataDirectory: disk.dataDirectory,
+      control,
+      standbySignal: disk.standbySignal,
+      postmaster: disk.postmaster,
+      orphans: orphans.length,
+      ready: answer.ready,
+      sql: answer.facts.known ? { known: true, value: answer.facts.value.sql } : answer.facts,
+      interrupted: disk.marker,
+      incarnation: disk.incarnation,
+      walEnd:
+        searchWalEnd && stopped
+          ? await this.#walEnd(disk)
+          : unknown(stopped ? 'not looked for' : 'PostgreSQL is not stopped'),
+    };
+  }
+
+  /** Timeline of a running standby, for reserving the next one. */
+  async timeline(): Promise<number | null> {
+    const { facts } = await this.#askServer();
+    return facts.known ? facts.value.sql.timeline : null;
+  }
+
+  /** A hung disk keeps one look waiting, not one more each tick. */
+  async #lookAtDisk(): Promise<DiskFacts> {
+    this.#disk ??= diskFacts(this.#parts).finally(() => {
+      this.#disk = null;
+    });
+    try {
+      return await within(this.#parts.clock, DISK_MS, 'data directory', this.#disk);
+    } catch (error) {
+      const why = messageOf(error);
+      const alive = this.#parts.postmaster.current();
+      return {
+        dataDirectory: { kind: 'unreadable', why },
+        standbySignal: false,
+        postmaster:
+          alive === null ? { kind: 'unknown', why } : { kind: 'alive', adopted: false, ...alive },
+        marker: null,
+        incarnation: null,
+      };
+    }
+  }
+
+  async #askServer(): Promise<Answer> {
+    const { clock } = this.#parts;
+    const deadline = clock.now() + SQL_MS;
+    try {
+      const facts = await within(clock, SQL_MS, 'PostgreSQL', this.#question(deadline));
+      return { ready: 'accepting', facts: { known: true, value: facts } };
+    } catch (error) {
+      return { ready: readiness(error), facts: unknown(messageOf(error)) };
+    }
+  }
+
+  async #question(deadline: number): Promise<ServerFacts> {
+    const { session, clock } = this.#parts;
+    let rows: readonly { readonly facts?: string | null }[];
+    try {
+      rows = await session.query(FACTS_SQL, deadline - clock.now());
+    } catch (error) {
+      // A promotion in the middle of the query: the second time is after it.
+      if (sqlState(error) !== '55000') throw error;
+      rows = await session.query(FACTS_SQL, Math.max(1, deadline - clock.now()));
+    }
+    const facts = parseFacts(rows[0]?.facts);
+    const { sql } = facts;
+    if (!sql.inRecovery || sql.walReceiver?.timeline) return facts;
+    const timeline = await this.#replayTimeline(sql);
+    return timeline === null ? facts : { ...facts, sql: { ...sql, timeline } };
+  }
+
+  /**
+   * Without a walreceiver only the replication protocol knows the timeline that is replayed;
+   * pg_control may be one behind. Asked again only when replay has moved.
+   */
+  async #replayTimeline(sql: SqlFacts): Promise<number | null> {
+    const at = `${sql.postmasterStartTime} ${sql.replayLsn}`;
+    if (this.#replay?.at === at) return this.#replay.timeline;
+    const { options, places, listen, clock, configuration } = this.#parts;
+    const configured = configuration.settings.parameters.unix_socket_directories;
+    try {
+      const target = await localTarget(places, listen, options.useUnixSocket ?? false, configured);
+      const config = clientConfig(target, options.superuser, databaseOf(options));
+      const row = await overReplication(clock, config, 'database', IDENTIFY_MS, async (query) => {
+        return (await query('IDENTIFY_SYSTEM'))[0];
+      });
+      const { timeline } = parseIdentity(row);
+      this.#replay = { at, timeline };
+      return timeline;
+    } catch {
+      // All walsenders in use, say: then pg_control's has to do.
+      return null;
+    }
+  }
+
+  async #control(disk: DiskFacts, answer: Answer): Promise<PostgresFacts['control']> {
+    if (answer.facts.known) return { known: true, value: answer.facts.value.control };
+    if (disk.dataDirectory.kind !== 'cluster') return unknown('there is no data directory');
+    try {
+      return { known: true, value: withoutRequired(await this.#readControl()) };
+    } catch (error) {
+      return unknown(messageOf(error));
+    }
+  }
+
+  async #readControl(): Promise<ControlData> {
+    return await readControl(this.#parts, this.#parts.places.dataDir, CONTROL_MS);
+  }
+
+  async #walEnd(disk: DiskFacts): Promise<Known<WalPoint>> {
+    if (disk.dataDirectory.kind !== 'cluster') return unknown('there is no data directory');
+    const { places, clock, tools } = this.#parts;
+    try {
+      const control = await this.#readControl();
+      const waldump = tools.find('pg_waldump', disk.dataDirectory.majorVersion);
+      const point = await findWalEnd({ places, control, waldump, clock, timeoutMs: WAL_END_MS });
+      return { known: true, value: point };
+    } catch (error) {
+      return unknown(messageOf(error));
+    }
+  }
+}
+
+function withoutRequired(control: ControlData): Omit<ControlData, 'required' | 'walSegmentSize'> {
+  const { required: _required, walSegmentSize: _size, ...plain } = control;
+  return plain;
+}
+
+/** Any answer of the server is a sign of life, even "too many clients" (protocol 5.9). */
+function readiness(error: unknown): PostgresFacts['ready'] {
+  const state = sqlState(error);
+  if (state === null || error instanceof TimeoutError || error instanceof PostgresError)
+    return 'no answer';
+  return state.startsWith('57P') ? 'rejecting' : 'accepting';
+}
+
+async function diskFacts(parts: Parts): Promise<DiskFacts> {
+  const { places, postmaster, markers } = parts;
+  const [directory, standby, recovery, process, marker, incarnation] = await Promise.all([
+    lookAtDirectory(places.dataDir),
+    exists(places.standbySignal).catch(() => false),
+    exists(places.recoverySignal).catch(() => false),
+    postmaster.look(),
+    markers.read(),
+    markers.incarnation(),
+  ]);
+  parts.instance.learnDirectory(places.dataDir);
+  return {
+    dataDirectory: directory,
+    standbySignal: standby || recovery,
+    postmaster: process,
+    // A clone beside the data directory has not touched it.
+    marker: marker === null || marker.folder !== null ? null : marker.kind,
+    incarnation,
+  };
+}
+
+export async function lookAtDirectory(path: string): Promise<DataDirectory> {
+  try {
+    const names = await readdir(path);
+    if (names.includes('PG_VERSION') && names.includes('global')) {
+      const text = await readFile(`${path}/PG_VERSION`, 'utf8');
+      const majorVersion = Number.parseInt(text, 10);
+      if (Number.isInteger(majorVersion)) return { kind: 'cluster', majorVersion };
+      return { kind: 'foreign', why: `${path}/PG_VERSION holds ${JSON.stringify(text.trim())}` };
+    }
+    // A fresh file system has this, and nothing else.
+    if (names.every((name) => name === 'lost+found')) return { kind: 'empty' };
+    return { kind: 'foreign', why: `${path} is not empty and has no PG_VERSION` };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'absent' };
+    if (isMissing(error)) return { kind: 'foreign', why: `${path} is not a folder` };
+    return { kind: 'unreadable', why: messageOf(error) };
+  }
+}

@@ -1,0 +1,59 @@
+/** What the operations on the local server share. Made once, by LocalPostgres. */
+import type { Clock } from '../clock.ts';
+import type { Configuration } from './configuration.ts';
+import { dataVersion } from './connect.ts';
+import { type ControlData, parseControlData } from './controlfile.ts';
+import type { Instance } from './instance.ts';
+import type { Markers } from './markers.ts';
+import type { Listen, LocalPostgresOptions, Log, Places } from './options.ts';
+import type { Postmaster } from './postmaster.ts';
+import { runOrThrow } from './run.ts';
+import type { Session } from './session.ts';
+import { refuseOld, type ToolName, type Tools } from './tools.ts';
+
+export interface Parts {
+  readonly options: LocalPostgresOptions;
+  readonly places: Places;
+  readonly listen: Listen;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly tools: Tools;
+  readonly markers: Markers;
+  readonly instance: Instance;
+  readonly postmaster: Postmaster;
+  readonly session: Session;
+  readonly configuration: Configuration;
+}
+
+/** Database that sessions and tools connect to. */
+export function databaseOf(options: LocalPostgresOptions): string {
+  return options.database ?? 'postgres';
+}
+
+/** Bound of small pieces of work, ms. */
+export function ctlTimeout(options: LocalPostgresOptions): number {
+  return options.ctlTimeoutMs ?? 60_000;
+}
+
+/** A tool of the data directory's version. @throws PostgresError no data directory, too old, no tool */
+export async function toolFor(parts: Parts, tool: ToolName): Promise<string> {
+  const version = await dataVersion(parts.places);
+  refuseOld(version);
+  return parts.tools.find(tool, version);
+}
+
+/** pg_controldata of the data directory, or of a copy of it. @throws PostgresError */
+export async function readControl(
+  parts: Parts,
+  dataDir: string,
+  timeoutMs: number,
+): Promise<ControlData> {
+  const version = await dataVersion({ ...parts.places, dataDir });
+  const { stdout } = await runOrThrow({
+    file: parts.tools.find('pg_controldata', version),
+    args: ['-D', dataDir],
+    clock: parts.clock,
+    timeoutMs,
+  });
+  return parseControlData(stdout);
+}

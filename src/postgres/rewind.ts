@@ -1,0 +1,124 @@
+/** Making a diverged node a standby again with pg_rewind (C-5.14, rules S7, S8). */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Upstream } from '../core/model.ts';
+import { dataVersion } from './connect.ts';
+import { toolConninfo, writePgpass } from './conninfo.ts';
+import { isMissing, messageOf } from './disk.ts';
+import { endOrphans } from './ending.ts';
+import { removeSignals, writeStandbySignal } from './files.ts';
+import { ctlTimeout, databaseOf, type Parts, readControl, toolFor } from './parts.ts';
+import { PostgresError, type Progress } from './postgres.ts';
+import { failureOf, type RunResult, run } from './run.ts';
+
+/** Longer than any rewind: one that is ended half-way has to be followed by a clone. */
+const REWIND_MS = 24 * 3_600_000;
+/** Before it says this, pg_rewind has changed nothing. */
+const BEGUN = /rewinding from last common checkpoint/;
+
+/**
+ * The server must be stopped.
+ * @throws PostgresError it failed; the marker is left when the data directory was touched
+ */
+export async function rewindServer(
+  parts: Parts,
+  from: Upstream,
+  progress: Progress,
+): Promise<void> {
+  const { places, markers, options, clock } = parts;
+  const file = await toolFor(parts, 'pg_rewind');
+  if ((await parts.postmaster.look()).kind !== 'none') {
+    throw new PostgresError('rewind: PostgreSQL runs in the data directory');
+  }
+  await endOrphans(parts, ctlTimeout(options));
+  await markers.begin({
+    kind: 'rewind',
+    startedAt: clock.wall().toISOString(),
+    from: `${from.host}:${from.port}`,
+    folder: null,
+    swapping: false,
+    incarnation: null,
+  });
+  let result: RunResult | null = null;
+  try {
+    await prepare(parts);
+    progress('pg_rewind');
+    result = await runRewind(parts, file, from, progress);
+  } catch (error) {
+    await restoreStandby(parts);
+    if (result === null) await markers.end();
+    throw new PostgresError(`rewind: ${messageOf(error)}`, { cause: error });
+  }
+  await restoreStandby(parts);
+  if (result.exitCode !== 0) {
+    if (!BEGUN.test(result.stderr + result.stdout)) await markers.end();
+    throw new PostgresError(failureOf(result, REWIND_MS));
+  }
+  await removeSlots(places.dataDir);
+  await parts.configuration.restoreCopies();
+  await parts.configuration.write({ role: 'standby', upstream: from });
+  await markers.end();
+  parts.log(
+    'info',
+    `pg_rewind: ${(result.stderr || result.stdout).trim().split('\n').at(-1) ?? 'done'}`,
+  );
+}
+
+/**
+ * pg_rewind wants a clean shutdown and makes one by a server of its own, which refuses to be a
+ * standby and reads only the configuration file.
+ */
+async function prepare(parts: Parts): Promise<void> {
+  const { places, options, configuration } = parts;
+  configuration.required = null;
+  await configuration.write({ role: 'primary' });
+  const control = await readControl(parts, places.dataDir, ctlTimeout(options));
+  if (control.state === 'shut down' || control.state === 'shut down in recovery') return;
+  await removeSignals(places);
+}
+
+async function runRewind(
+  parts: Parts,
+  file: string,
+  from: Upstream,
+  progress: Progress,
+): Promise<RunResult> {
+  const { options, places, clock } = parts;
+  const user = options.rewind ?? options.superuser;
+  await writePgpass(options.pgpassPath, from.host, from.port, user);
+  const source = toolConninfo(databaseOf(options), user, from, [
+    ['target_session_attrs', 'read-write'],
+  ]);
+  const version = await dataVersion(places);
+  return await run({
+    file,
+    args: [
+      '-D',
+      places.dataDir,
+      '--source-server',
+      source,
+      ...(version >= 15 ? [`--config-file=${places.conf}`] : []),
+    ],
+    clock,
+    timeoutMs: REWIND_MS,
+    env: { PGPASSFILE: options.pgpassPath, PGOPTIONS: '-c statement_timeout=0' },
+    onLine: (line) => {
+      if (BEGUN.test(line)) progress('pg_rewind: copying');
+    },
+  });
+}
+
+/** It was about to become one, whatever happened (S8). */
+async function restoreStandby(parts: Parts): Promise<void> {
+  await writeStandbySignal(parts.places);
+}
+
+/** Slots that hold WAL of another life: members' slots are made anew. */
+async function removeSlots(dataDir: string): Promise<void> {
+  const folder = join(dataDir, 'pg_replslot');
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
+  for (const name of names) await rm(join(folder, name), { recursive: true, force: true });
+}

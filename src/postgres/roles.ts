@@ -1,0 +1,58 @@
+/** The database users that the cluster needs (C-5.7.5, recipe A). */
+import { escapeIdentifier, escapeLiteral } from 'pg';
+import type { Credentials } from './options.ts';
+import type { Session } from './session.ts';
+
+/** For one statement, ms. */
+const TIMEOUT_MS = 5000;
+
+/** What pg_rewind calls on its source. */
+const REWIND_FUNCTIONS = [
+  'pg_ls_dir(text, boolean, boolean)',
+  'pg_stat_file(text, boolean)',
+  'pg_read_binary_file(text)',
+  'pg_read_binary_file(text, bigint, bigint, boolean)',
+] as const;
+
+/** Keeps the passwords in the following statements out of logs and statistics. */
+const QUIET = [
+  'log_statement TO none',
+  'log_min_duration_statement TO -1',
+  'log_min_error_statement TO log',
+  'pg_stat_statements.track_utility TO off',
+].map((setting) => `SET LOCAL ${setting};`);
+
+/** Creates the role or alters the one that is there. @throws what pg throws */
+export async function ensureRole(
+  session: Session,
+  user: Credentials,
+  attributes: string,
+): Promise<void> {
+  const role = escapeIdentifier(user.username);
+  const password = user.password === undefined ? '' : ` PASSWORD ${escapeLiteral(user.password)}`;
+  const found = await session.query(
+    `SELECT FROM pg_roles WHERE rolname = ${escapeLiteral(user.username)}`,
+    TIMEOUT_MS,
+  );
+  const verb = found.length > 0 ? 'ALTER' : 'CREATE';
+  const statement = `${verb} ROLE ${role} WITH LOGIN ${attributes}${password};`;
+  await session.query(`BEGIN; ${QUIET.join(' ')} ${statement} COMMIT`, TIMEOUT_MS);
+}
+
+export async function createRoles(
+  session: Session,
+  superuser: Credentials,
+  replication: Credentials,
+  rewind: Credentials | undefined,
+): Promise<void> {
+  if (replication.username !== superuser.username) {
+    await ensureRole(session, replication, 'REPLICATION');
+  }
+  if (rewind === undefined || rewind.username === superuser.username) return;
+  // One name for both would otherwise lose its right to replicate.
+  await ensureRole(session, rewind, rewind.username === replication.username ? 'REPLICATION' : '');
+  const role = escapeIdentifier(rewind.username);
+  for (const name of REWIND_FUNCTIONS) {
+    await session.query(`GRANT EXECUTE ON FUNCTION pg_catalog.${name} TO ${role}`, TIMEOUT_MS);
+  }
+}

@@ -1,0 +1,159 @@
+/** Starting the server and waiting until it accepts connections (C-6.8). */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Upstream } from '../core/model.ts';
+import { messageOf, readIfThere, removeIfThere } from './disk.ts';
+import { explainExit, noteLogs } from './earlyexit.ts';
+import { endOrphans, waitUntilGone } from './ending.ts';
+import { removeSignals, writeStandbySignal } from './files.ts';
+import { removeStubs } from './history.ts';
+import { ctlTimeout, type Parts, readControl, toolFor } from './parts.ts';
+import { PostgresError, type Progress } from './postgres.ts';
+import { describeExit, type Exit, pidOf, type Started } from './postmaster.ts';
+import { isAlive, readProcess } from './proc.ts';
+import { createSlotOn } from './upstream.ts';
+
+/** From try to try, ms: first and last. */
+const FIRST_TRY_MS = 10;
+const LAST_TRY_MS = 100;
+/** For creating our slot on the upstream, ms: without it the start is only slower. */
+const SLOT_TIMEOUT_MS = 1000;
+
+export interface StartRequest {
+  readonly as: 'primary' | 'standby';
+  readonly upstream: Upstream | null;
+  readonly timeoutMs: number;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/** @throws PostgresError it ended at once, or is not up in time (then it goes on starting) */
+export async function startServer(parts: Parts, request: StartRequest): Promise<void> {
+  const { clock, postmaster, places } = parts;
+  const deadline = clock.now() + request.timeoutMs;
+  const found = await postmaster.look();
+  if (found.kind === 'alive') throw new PostgresError(`PostgreSQL already runs as ${found.pid}`);
+  if (found.kind === 'unknown')
+    throw new PostgresError(`cannot tell whether it runs: ${found.why}`);
+  request.progress('ending processes without a postmaster');
+  await endOrphans(parts, ctlTimeout(parts.options));
+  await removeStalePid(parts);
+  const file = await toolFor(parts, 'postgres');
+  request.progress('writing its configuration');
+  if (request.as === 'standby') await prepareStandby(parts, request.upstream);
+  else await preparePrimary(parts);
+  if (request.signal.aborted) throw new PostgresError('the start was cancelled');
+  parts.session.reset();
+  const logs = await noteLogs(places);
+  request.progress('starting');
+  const started = postmaster.start(file, parts.configuration.postmasterArguments());
+  const ending = await untilReady(parts, started, deadline, request);
+  if (ending === 'ready') return;
+  if (ending === 'late') {
+    throw new PostgresError(
+      `PostgreSQL does not accept connections after ${Math.round(request.timeoutMs)} ms; it goes on starting`,
+    );
+  }
+  if (ending === 'cancelled') {
+    parts.instance.kill(started.identity);
+    await waitUntilGone(clock, [started.identity], ctlTimeout(parts.options));
+    throw new PostgresError('the start was cancelled');
+  }
+  const said = await explainExit(parts, file, logs);
+  throw new PostgresError(`PostgreSQL ended while starting${describeExit(ending)}${said}`);
+}
+
+async function prepareStandby(parts: Parts, upstream: Upstream | null): Promise<void> {
+  const { configuration, places, options } = parts;
+  const control = await readControl(parts, places.dataDir, ctlTimeout(options));
+  await writeStandbySignal(places);
+  const timeline = Math.max(control.timeline, control.minRecoveryEndTimeline);
+  const stubs = await removeStubs(places.wal, timeline);
+  if (stubs.length > 0) parts.log('info', `removed reserved timelines ${stubs.join(', ')}`);
+  configuration.required = control.required;
+  await configuration.write({ role: 'standby', upstream });
+  if (upstream !== null) await ensureOwnSlot(parts, upstream);
+}
+
+async function preparePrimary(parts: Parts): Promise<void> {
+  parts.configuration.required = null;
+  await parts.configuration.write({ role: 'primary' });
+  // Last: with the signal still there the directory starts as a standby, which does no harm.
+  await removeSignals(parts.places);
+}
+
+/** Best effort: the upstream may not be up, or not allow it. */
+export async function ensureOwnSlot(parts: Parts, upstream: Upstream): Promise<void> {
+  const slot = parts.configuration.ownSlot;
+  if (slot === null) return;
+  try {
+    await createSlotOn(parts.clock, upstream, parts.options.replication, slot, SLOT_TIMEOUT_MS);
+  } catch (error) {
+    parts.log('info', `slot ${slot} was not created on its upstream: ${messageOf(error)}`);
+  }
+}
+
+/**
+ * A postmaster.pid that names another living process keeps PostgreSQL from starting: in a container
+ * pids repeat. Called when nothing of this data directory runs, so it may go, and with it the lock of
+ * its socket if that names the same process.
+ */
+async function removeStalePid({ places, log }: Parts): Promise<void> {
+  const text = await readIfThere(places.postmasterPid);
+  if (text === null) return;
+  const pid = pidOf(text);
+  const taken = pid === null ? null : readProcess(pid);
+  log(
+    'info',
+    `removing postmaster.pid of process ${pid}${taken === null ? ', which is gone' : ', which is another program now'}`,
+  );
+  const lines = text.split('\n');
+  const socket = lines[4]?.trim();
+  const port = lines[3]?.trim();
+  if (socket && port) {
+    const lock = join(socket, `.s.PGSQL.${port}.lock`);
+    const holder = await readFile(lock, 'utf8').catch(() => '');
+    if (pid !== null && pidOf(holder) === pid) await removeIfThere(lock).catch(() => false);
+  }
+  await removeIfThere(places.postmasterPid);
+}
+
+async function untilReady(
+  parts: Parts,
+  started: Started,
+  deadline: number,
+  request: StartRequest,
+): Promise<'ready' | 'late' | 'cancelled' | Exit> {
+  const { clock, session } = parts;
+  const cut = new AbortController();
+  let exit: Exit | null = null;
+  const exited = started.exited.then((how) => {
+    exit = how;
+    cut.abort();
+  });
+  const cancel = (): void => cut.abort();
+  request.signal.addEventListener('abort', cancel, { once: true });
+  let pause = FIRST_TRY_MS;
+  let last = '';
+  try {
+    for (;;) {
+      const answer = await Promise.race([
+        session.connect().then(() => 'ready' as const, messageOf),
+        exited,
+      ]);
+      if (exit !== null || !isAlive(started.identity)) {
+        await Promise.race([exited, clock.wait(LAST_TRY_MS)]);
+        return exit ?? { code: null, signal: null };
+      }
+      if (answer === 'ready') return 'ready';
+      if (request.signal.aborted) return 'cancelled';
+      if (clock.now() >= deadline) return 'late';
+      if (answer !== undefined && answer !== last) request.progress(`waiting: ${answer}`);
+      last = answer ?? last;
+      await clock.wait(Math.min(pause, deadline - clock.now()), cut.signal);
+      pause = Math.min(LAST_TRY_MS, pause * 1.5);
+    }
+  } finally {
+    request.signal.removeEventListener('abort', cancel);
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Tells the cluster where this node stands: the member key, and as leader `/status`. At most once
+ * a tick; positions alone at most once per loop_wait, or an idle etcd fills up (rule F3).
+ */
+import type { Clock } from './clock.ts';
+import type { MemberRecord, Observation } from './core/model.ts';
+import { situation } from './core/rules.ts';
+import { publishedSlots } from './core/slots.ts';
+import type { LeaseKeeper } from './lease.ts';
+import type { Status } from './status.ts';
+import type { Store } from './store/store.ts';
+
+export interface PublishOptions {
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly lease: LeaseKeeper;
+  readonly status: Status;
+  readonly name: string;
+}
+
+export class Publisher {
+  readonly #options: PublishOptions;
+  #written: { readonly leaseId: string; readonly shape: string; readonly at: number } | null = null;
+  #statusAt: number | null = null;
+
+  constructor(options: PublishOptions) {
+    this.#options = options;
+  }
+
+  /** @throws StoreUnavailable and the like; nothing depends on it having happened */
+  async publish(seen: Observation): Promise<void> {
+    await this.member(seen.settings.loopWaitMs);
+    await this.#leaderStatus(seen);
+  }
+
+  /** The member key; also called between ticks when the state changes. */
+  async member(loopWaitMs: number): Promise<void> {
+    const { store, lease, status, name, clock } = this.#options;
+    const { leaseId } = lease.facts();
+    if (leaseId === null) return;
+    const record = status.record(checkpointDone(status));
+    const shape = JSON.stringify({ ...record, position: 0, replayLsn: 0, receiveLsn: 0 });
+    const due = this.#written === null || clock.now() - this.#written.at >= loopWaitMs * 0.9;
+    if (this.#written?.leaseId === leaseId && this.#written.shape === shape && !due) return;
+    await store.writeMember(name, leaseId, record satisfies MemberRecord);
+    this.#written = { leaseId, shape, at: clock.now() };
+  }
+
+  /** The key may have gone with a lease, or by hand: write it again. */
+  forget(): void {
+    this.#written = null;
+  }
+
+  async #leaderStatus(seen: Observation): Promise<void> {
+    const { store, lease, clock } = this.#options;
+    const { leadership } = lease;
+    if (leadership === null || !seen.cluster.known || !seen.postgres.sql.known) {
+      this.#statusAt = null;
+      return;
+    }
+    const sql = seen.postgres.sql.value;
+    if (sql.inRecovery || sql.currentLsn === null) return;
+    const due = this.#statusAt === null || clock.now() - this.#statusAt >= seen.settings.loopWaitMs * 0.9;
+    if (!due) return;
+    const slots = publishedSlots(situation(seen, seen.cluster.value));
+    await store.writeStatus(leadership, { optime: sql.currentLsn, slots, retainSlots: Object.keys(slots) });
+    this.#statusAt = clock.now();
+  }
+}
+
+/** The latest checkpoint is on the timeline that the server is on: pg_rewind may trust it (field D47). */
+export function checkpointDone(status: Status): boolean {
+  const { postgres } = status.snapshot();
+  if (postgres === null || !postgres.sql.known || postgres.sql.value.inRecovery || !postgres.control.known) return true;
+  return postgres.control.value.timeline === postgres.sql.value.timeline;
+}

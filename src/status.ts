@@ -1,0 +1,215 @@
+/**
+ * The latest observation, decision and outcome. Everything that is shown (REST, member key, log)
+ * is a view of it; nothing here asks anybody anything (rule F6).
+ */
+import type { Clock } from './clock.ts';
+import type {
+  ClusterView,
+  Decision,
+  JobState,
+  Known,
+  MemberRecord,
+  MemberRole,
+  MemberState,
+  Memory,
+  PostgresFacts,
+} from './core/model.ts';
+import type { Settings } from './core/settings.ts';
+import type { LeaseKeeper } from './lease.ts';
+import { PATRONI_PROTOCOL_VERSION, TENURE_VERSION } from './version.ts';
+
+export interface Snapshot {
+  /** Monotonic ms of now, from the agent's clock: deadlines below are compared with it. */
+  readonly now: number;
+  readonly scope: string;
+  readonly name: string;
+  readonly settings: Settings;
+  /** Last view of the store that could be read, null before the first. */
+  readonly cluster: ClusterView | null;
+  /** Monotonic ms of the read behind `cluster`. */
+  readonly clusterReadAt: number | null;
+  /** Epoch seconds of the same, for `dcs_last_seen`. */
+  readonly storeLastSeen: number | null;
+  /** Null before the first observation. */
+  readonly postgres: PostgresFacts | null;
+  readonly state: MemberState;
+  readonly role: MemberRole;
+  readonly paused: boolean;
+  /** Rule S1 deadline while this agent holds the leader key; null otherwise. */
+  readonly leaderDeadline: number | null;
+  readonly decision: Pick<Decision, 'rule' | 'why'> | null;
+  readonly job: JobState | null;
+  /** Monotonic ms when the next tick is due at the latest. */
+  readonly nextTickDue: number;
+  readonly pendingRestart: readonly string[];
+  readonly systemIdentifier: string | null;
+}
+
+export interface StatusSource {
+  /** The latest; never waits. */
+  snapshot(): Snapshot;
+}
+
+export interface Identity {
+  readonly scope: string;
+  readonly name: string;
+  readonly connUrl: string;
+  readonly apiUrl: string;
+}
+
+export class Status implements StatusSource {
+  readonly #identity: Identity;
+  readonly #clock: Clock;
+  readonly #lease: Pick<LeaseKeeper, 'facts'>;
+  readonly #job: () => JobState | null;
+  #settings: Settings;
+  #cluster: ClusterView | null = null;
+  #clusterReadAt: number | null = null;
+  #storeLastSeen: number | null = null;
+  #postgres: PostgresFacts | null = null;
+  #decision: Pick<Decision, 'rule' | 'why'> | null = null;
+  #memory: Memory | null = null;
+  #nextTickDue: number;
+  #gone: string | null = null;
+  #goneAt: number | null = null;
+
+  constructor(
+    identity: Identity,
+    settings: Settings,
+    sources: { readonly clock: Clock; readonly lease: Pick<LeaseKeeper, 'facts'>; readonly job: () => JobState | null },
+  ) {
+    this.#identity = identity;
+    this.#settings = settings;
+    this.#clock = sources.clock;
+    this.#lease = sources.lease;
+    this.#job = sources.job;
+    this.#nextTickDue = sources.clock.now();
+  }
+
+  set settings(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  /** A tick has looked. */
+  looked(cluster: Known<ClusterView>, memory: Memory): void {
+    if (cluster.known) {
+      this.#cluster = cluster.value;
+      this.#clusterReadAt = this.#clock.now();
+      this.#storeLastSeen = Math.floor(this.#clock.wall().getTime() / 1000);
+    }
+    this.#memory = memory;
+  }
+
+  /** Facts about the local server, from a look that began at `since` (monotonic ms). */
+  sawPostgres(postgres: PostgresFacts, since: number): void {
+    // A look that began before the server went may bring back what is over.
+    if (this.#goneAt !== null && since < this.#goneAt) return;
+    this.#postgres = postgres;
+    this.#gone = null;
+    this.#goneAt = null;
+  }
+
+  decided(decision: Pick<Decision, 'rule' | 'why'>, nextTickDue: number): void {
+    this.#decision = { rule: decision.rule, why: decision.why };
+    this.#nextTickDue = nextTickDue;
+  }
+
+  /** What was seen of the server is over; until it is looked at again nothing is known of it (field D7). */
+  serverGone(why: string): void {
+    this.#gone = why;
+    this.#goneAt = this.#clock.now();
+  }
+
+  snapshot(): Snapshot {
+    const postgres = this.#facts();
+    const lease = this.#lease.facts();
+    const sql = postgres?.sql.known === true ? postgres.sql.value : null;
+    return {
+      now: this.#clock.now(),
+      scope: this.#identity.scope,
+      name: this.#identity.name,
+      settings: this.#settings,
+      cluster: this.#cluster,
+      clusterReadAt: this.#clusterReadAt,
+      storeLastSeen: this.#storeLastSeen,
+      postgres,
+      state: this.#state(postgres),
+      role: this.#role(postgres),
+      paused: this.#settings.paused,
+      leaderDeadline: lease.holdsLeaderKey ? lease.deadline : null,
+      decision: this.#decision,
+      job: this.#job(),
+      nextTickDue: this.#nextTickDue,
+      pendingRestart: sql?.pendingRestart ?? [],
+      systemIdentifier: sql?.systemIdentifier ?? (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),
+    };
+  }
+
+  /** What `members/<name>` should say (contract 2.5). */
+  record(checkpointDone: boolean): MemberRecord {
+    const now = this.snapshot();
+    const sql = now.postgres?.sql.known === true ? now.postgres.sql.value : null;
+    const received = sql === null ? null : Math.max(sql.receiveLsn ?? 0, sql.replayLsn ?? 0);
+    const positive = (lsn: number | null): number | null => (lsn === null || lsn === 0 ? null : lsn);
+    return {
+      connUrl: this.#identity.connUrl,
+      apiUrl: this.#identity.apiUrl,
+      state: now.state,
+      role: now.role,
+      version: PATRONI_PROTOCOL_VERSION,
+      checkpointAfterPromote: checkpointDone || now.role !== 'primary',
+      tags: now.settings.tags,
+      pendingRestart: now.pendingRestart.length > 0,
+      position: sql === null ? null : sql.inRecovery ? positive(received) : sql.currentLsn,
+      replayLsn: sql?.inRecovery === true ? positive(sql.replayLsn) : null,
+      receiveLsn: sql?.inRecovery === true ? positive(sql.receiveLsn) : null,
+      replicationState: sql?.inRecovery === true && sql.walReceiver?.status === 'streaming' ? 'streaming' : null,
+      timeline: sql?.timeline ?? null,
+      pause: now.paused,
+      tenure: { version: TENURE_VERSION, incarnation: now.postgres?.incarnation ?? null },
+    };
+  }
+
+  #facts(): PostgresFacts | null {
+    const why = this.#gone ?? (this.#stopping() ? 'PostgreSQL is being stopped' : null);
+    if (this.#postgres === null || why === null) return this.#postgres;
+    return { ...this.#postgres, ready: 'no answer', sql: { known: false, why } };
+  }
+
+  #stopping(): boolean {
+    const job = this.#running();
+    return job?.kind === 'stop' || (job?.kind === 'handover' && !job.phase.startsWith('checkpoint'));
+  }
+
+  #running(): JobState | null {
+    const job = this.#job();
+    return job !== null && job.outcome === null ? job : null;
+  }
+
+  #state(postgres: PostgresFacts | null): MemberState {
+    const job = this.#running();
+    if (job?.kind === 'bootstrap') return 'initializing new cluster';
+    if (job?.kind === 'clone') return 'creating replica';
+    if (job?.kind === 'start') return 'starting';
+    if (this.#stopping()) return 'stopping';
+    if (postgres === null) return 'stopped';
+    if (postgres.postmaster.kind === 'none') {
+      const last = this.#memory?.failures.at(-1)?.kind;
+      if (last === 'start') return 'start failed';
+      const wanted = this.#memory?.lastRole !== null && this.#memory !== null;
+      return wanted && this.#job()?.kind !== 'stop' && this.#job()?.kind !== 'handover' ? 'crashed' : 'stopped';
+    }
+    if (this.#gone !== null) return 'crashed';
+    return postgres.ready === 'rejecting' ? 'starting' : 'running';
+  }
+
+  #role(postgres: PostgresFacts | null): MemberRole {
+    if (postgres === null) return 'uninitialized';
+    if (postgres.sql.known) return postgres.sql.value.inRecovery ? 'replica' : 'primary';
+    const { kind } = postgres.dataDirectory;
+    if (kind === 'absent' || kind === 'empty' || postgres.interrupted !== null) return 'uninitialized';
+    if (postgres.standbySignal) return this.#memory?.lastRole === 'primary' ? 'demoted' : 'replica';
+    if (postgres.postmaster.kind === 'none') return this.#lease.facts().holdsLeaderKey ? 'primary' : 'demoted';
+    return this.#memory?.lastRole ?? 'replica';
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * Choosing among several etcd endpoints: the last good one first, each attempt with a deadline of
+ * its own, the rest of the time for the others. What is tried again and what is not is decided here
+ * and nowhere else.
+ */
+import type { Etcd3, IResponseHeader } from 'etcd3';
+import { type Clock, within } from '../clock.ts';
+import { Endpoint, type Login, type Tls } from './endpoint.ts';
+import { type Failure, failureOf, StaleAnswer } from './failures.ts';
+import {
+  type CallOptions,
+  type Header,
+  LeaseGone,
+  StoreRefused,
+  StoreUnavailable,
+} from './keyvalue.ts';
+
+export interface EtcdOptions {
+  /** Such as `http://10.0.0.1:2379`; all http or all https. */
+  readonly urls: readonly string[];
+  readonly username?: string;
+  readonly password?: string;
+  readonly tls?: Tls;
+}
+
+/**
+ * - read: has no effect; asked again elsewhere, and refused when it is older than `notBefore`.
+ * - harmless: like a read, but its answer is no view (keep-alive, time to live).
+ * - write: never sent again when its outcome is unknown.
+ */
+export type CallKind = 'read' | 'harmless' | 'write';
+
+type Attempt<T> = (client: Etcd3, deadline: { readonly deadline: Date }) => Promise<T>;
+
+/** Our own timer comes this much after gRPC's, which does not always fire. */
+const GRACE_MS = 30;
+/** Shorter attempts are not worth their messages. */
+const LEAST_ATTEMPT_MS = 5;
+const PAUSE_MS = { first: 50, last: 400 };
+const ATTEMPT_MS = { least: 250, most: 1000 };
+
+export class Endpoints {
+  readonly #clock: Clock;
+  readonly #endpoints: readonly Endpoint[];
+  /** Highest raft term seen, by store (D14). */
+  readonly #terms = new Map<string, number>();
+  readonly #closing = new AbortController();
+  #preferred = 0;
+
+  /** @throws Error when there is no URL. */
+  constructor(options: EtcdOptions, clock: Clock) {
+    if (options.urls.length === 0) throw new Error('etcd: no endpoint is configured');
+    const { username, password } = options;
+    const login: Login | null =
+      username === undefined ? null : { username, password: password ?? '' };
+    this.#endpoints = options.urls.map((url) => new Endpoint(url, options.tls ?? {}, login));
+    this.#clock = clock;
+  }
+
+  /** The one that answered last. */
+  get preferred(): Endpoint {
+    return this.#endpoints[this.#preferred] as Endpoint;
+  }
+
+  /**
+   * Runs `attempt` on one endpoint after the other until one answers or the time is up.
+   * @throws StoreUnavailable, StoreRefused, LeaseGone
+   */
+  async call<T extends { readonly header: IResponseHeader }>(
+    what: string,
+    kind: CallKind,
+    options: CallOptions,
+    attempt: Attempt<T>,
+  ): Promise<T> {
+    const end = this.#clock.now() + options.timeoutMs;
+    const attemptMs = options.attemptMs ?? this.#attemptMs(options.timeoutMs);
+    const failures: string[] = [];
+    for (let round = 0; !this.#closing.signal.aborted; round += 1) {
+      for (const index of this.#order()) {
+        const left = end - this.#clock.now();
+        if (left < LEAST_ATTEMPT_MS) break;
+        const ms = Math.min(attemptMs, left);
+        const outcome = await this.#attempt(index, what, kind, options, ms, attempt);
+        if ('answer' in outcome) return outcome.answer;
+        failures.push(`${this.#endpoints[index]?.url}: ${outcome.failed.message}`);
+        if (kind === 'write' && outcome.failed.mayHaveHappened) {
+          throw this.#unavailable(what, failures, true);
+        }
+      }
+      const left = end - this.#clock.now();
+      if (left < LEAST_ATTEMPT_MS) break;
+      const pause = Math.min(PAUSE_MS.first * 2 ** round, PAUSE_MS.last, left);
+      await this.#clock.wait(pause, this.#closing.signal);
+    }
+    throw this.#unavailable(what, failures, false);
+  }
+
+  close(): void {
+    this.#closing.abort();
+    for (const endpoint of this.#endpoints) endpoint.close();
+  }
+
+  #attemptMs(timeoutMs: number): number {
+    const share = timeoutMs / this.#endpoints.length;
+    return Math.max(ATTEMPT_MS.least, Math.min(ATTEMPT_MS.most, share));
+  }
+
+  /** The last good one, then the others that are not suspect, then the suspect ones. */
+  #order(): readonly number[] {
+    const count = this.#endpoints.length;
+    const all = this.#endpoints.map((_endpoint, offset) => (this.#preferred + offset) % count);
+    const isSuspect = (index: number): boolean => this.#endpoints[index]?.suspect ?? true;
+    return [...all.filter((index) => !isSuspect(index)), ...all.filter(isSuspect)];
+  }
+
+  async #attempt<T extends { readonly header: IResponseHeader }>(
+    index: number,
+    what: string,
+    kind: CallKind,
+    options: CallOptions,
+    timeoutMs: number,
+    attempt: Attempt<T>,
+  ): Promise<{ answer: T } | { failed: Failure & { kind: 'elsewhere' } }> {
+    const endpoint = this.#endpoints[index] as Endpoint;
+    const end = this.#clock.now() + timeoutMs;
+    for (let logins = 0; ; logins += 1) {
+      const used: { client: Etcd3 | null } = { client: null };
+      const left = Math.max(1, end - this.#clock.now());
+      try {
+        const run = async (): Promise<T> => {
+          used.client = await endpoint.client(left);
+          const answer = await attempt(used.client, { deadline: new Date(Date.now() + left) });
+          this.#refuseStale(answer.header, kind, options);
+          return answer;
+        };
+        const answer = await within(this.#clock, left + GRACE_MS, what, run());
+        this.#preferred = index;
+        return { answer };
+      } catch (error) {
+        const failure = failureOf(error);
+        const { client } = used;
+        if (failure.kind === 'elsewhere') {
+          endpoint.suspectNow(client, failure.message);
+          const mayHaveHappened = failure.mayHaveHappened && client !== null;
+          return { failed: { ...failure, mayHaveHappened } };
+        }
+        const login = failure.kind === 'login' || failure.kind === 'noLogin';
+        if (!login || logins > 0 || client === null || this.#clock.now() >= end) {
+          throw this.#final(what, failure, error);
+        }
+        endpoint.renewLogin(client, failure.kind === 'login');
+      }
+    }
+  }
+
+  /** Rule S3: a term or a revision from before what this agent has already seen. */
+  #refuseStale(header: IResponseHeader, kind: CallKind, options: CallOptions): void {
+    const { clusterId, revision, raftTerm } = headerOf(header);
+    const highest = this.#terms.get(clusterId) ?? 0;
+    if (raftTerm < highest) {
+      throw new StaleAnswer(`answered in raft term ${raftTerm}, but ${highest} has begun`);
+    }
+    this.#terms.set(clusterId, raftTerm);
+    const { notBefore } = options;
+    if (kind !== 'read' || notBefore?.clusterId !== clusterId) return;
+    if (revision < notBefore.revision) {
+      throw new StaleAnswer(
+        `answered with revision ${revision}, but ${notBefore.revision} is known`,
+      );
+    }
+  }
+
+  #final(what: string, failure: Failure, cause: unknown): Error {
+    const message = `${what}: ${failure.message}`;
+    if (failure.kind === 'leaseGone') return new LeaseGone(message, { cause });
+    const code = 'code' in failure ? failure.code : 'FAILED_PRECONDITION';
+    return new StoreRefused(code, message, { cause });
+  }
+
+  #unavailable(what: string, failures: readonly string[], mayHaveHappened: boolean): Error {
+    const reasons = [...new Set(failures)].slice(-this.#endpoints.length).join('; ');
+    const why = this.#closing.signal.aborted ? 'closed' : reasons || 'no time left';
+    return new StoreUnavailable(`etcd: ${what}: ${why}`, mayHaveHappened);
+  }
+}
+
+export function headerOf(header: IResponseHeader): Header {
+  return {
+    clusterId: header.cluster_id,
+    revision: Number(header.revision),
+    raftTerm: Number(header.raft_term),
+  };
+}

@@ -1,0 +1,162 @@
+/**
+ * `members/<name>` (contract 2.5): what other agents and tools read of a member. Fields of others
+ * that we do not know are ignored; the order of ours is the contract's.
+ */
+import type { MemberRecord, TenureRecord } from '../core/model.ts';
+import type { Tags } from '../core/settings.ts';
+import { compactJson, described, isObject, isWhole, parseJson } from './json.ts';
+import type { Report } from './problems.ts';
+
+/** What we publish: the record and fields that only readers of the key itself care about. */
+export type PublishedMember = MemberRecord & {
+  /** Such as `proxy_url`, `scheduled_restart`; `tenure` is merged into our own object. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+};
+
+/** Contract 2.5, in its order; `tenure` is ours. */
+const FIELD_ORDER = [
+  'conn_url',
+  'api_url',
+  'state',
+  'role',
+  'version',
+  'proxy_url',
+  'checkpoint_after_promote',
+  'tags',
+  'pending_restart',
+  'pending_restart_reason',
+  'xlog_location',
+  'replay_lsn',
+  'receive_lsn',
+  'replication_state',
+  'timeline',
+  'scheduled_restart',
+  'pause',
+];
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export function encodeMember(record: PublishedMember): string {
+  const { tenure: ourExtra, ...extra } = record.extra ?? {};
+  const fields: Fields = {
+    ...extra,
+    conn_url: record.connUrl ?? undefined,
+    api_url: record.apiUrl ?? undefined,
+    state: record.state,
+    role: record.role,
+    version: record.version ?? undefined,
+    checkpoint_after_promote: record.checkpointAfterPromote ? undefined : false,
+    tags: Object.keys(record.tags.raw).length > 0 ? record.tags.raw : undefined,
+    pending_restart: record.pendingRestart ? true : undefined,
+    xlog_location: record.position ?? undefined,
+    replay_lsn: record.replayLsn ?? undefined,
+    receive_lsn: record.receiveLsn ?? undefined,
+    replication_state: record.replicationState ?? undefined,
+    timeline: record.timeline ?? undefined,
+    pause: record.pause ? true : undefined,
+  };
+  const ordered = FIELD_ORDER.map((name): [string, unknown] => [name, fields[name]]);
+  const others = Object.entries(fields).filter(([name]) => !FIELD_ORDER.includes(name));
+  return compactJson(
+    Object.fromEntries([...ordered, ...others, ['tenure', encodeTenure(record.tenure, ourExtra)]]),
+  );
+}
+
+function encodeTenure(tenure: TenureRecord | null, extra: unknown): Fields | undefined {
+  if (tenure === null) return undefined;
+  return {
+    version: tenure.version,
+    incarnation: tenure.incarnation ?? undefined,
+    ...(isObject(extra) ? extra : {}),
+  };
+}
+
+/** Never throws: what cannot be read is null and reported. */
+export function decodeMember(text: string, report: Report): MemberRecord {
+  const parsed = parseJson(text);
+  if (isObject(parsed)) return decodeFields(parsed, report);
+  const legacy = /^(postgres(?:ql)?:\/\/[^?]*)\?application_name=(.*)$/.exec(text);
+  if (legacy) return decodeFields({ conn_url: legacy[1], api_url: unescaped(legacy[2]) }, report);
+  report(text, 'a JSON object');
+  return decodeFields({}, report);
+}
+
+function decodeFields(fields: Fields, report: Report): MemberRecord {
+  const text = (name: string): string | null => {
+    const value = fields[name];
+    if (typeof value === 'string') return value;
+    if (value !== undefined && value !== null) report(`${name} ${described(value)}`, 'a text');
+    return null;
+  };
+  const number = (name: string): number | null => {
+    const value = fields[name];
+    if (isWhole(value) && value >= 0) return value;
+    if (value !== undefined && value !== null) {
+      report(`${name} ${described(value)}`, 'a whole number below 2^53');
+    }
+    return null;
+  };
+  const role = text('role') ?? '';
+  return {
+    connUrl: text('conn_url'),
+    apiUrl: text('api_url'),
+    state: text('state') ?? '',
+    role: role === 'master' ? 'primary' : role,
+    version: text('version'),
+    checkpointAfterPromote: fields.checkpoint_after_promote !== false,
+    tags: decodeTags(fields.tags),
+    pendingRestart: fields.pending_restart === true,
+    position: number('xlog_location'),
+    replayLsn: number('replay_lsn'),
+    receiveLsn: number('receive_lsn'),
+    replicationState: text('replication_state'),
+    timeline: number('timeline'),
+    pause: fields.pause === true,
+    tenure: decodeTenure(fields.tenure),
+  };
+}
+
+function decodeTenure(value: unknown): TenureRecord | null {
+  if (!isObject(value) || typeof value.version !== 'string') return null;
+  const incarnation = typeof value.incarnation === 'string' ? value.incarnation : null;
+  return { version: value.version, incarnation };
+}
+
+/** Contract 5.12: a boolean wins over its priority; a priority of 0 or less means never. */
+export function decodeTags(value: unknown): Tags {
+  const raw = isObject(value) ? value : {};
+  const priority = Number.parseInt(plain(raw.failover_priority) || '1', 10);
+  const known = Number.isSafeInteger(priority) ? priority : 1;
+  const explicit = flag(raw.nofailover);
+  return {
+    nofailover: explicit ?? known <= 0,
+    failoverPriority: explicit === false ? Math.max(1, known) : known,
+    noloadbalance: flag(raw.noloadbalance) ?? false,
+    clonefrom: flag(raw.clonefrom) ?? false,
+    nostream: flag(raw.nostream) ?? false,
+    replicatefrom:
+      typeof raw.replicatefrom === 'string' && raw.replicatefrom !== '' ? raw.replicatefrom : null,
+    raw,
+  };
+}
+
+/** Null when it is not there or says neither yes nor no. */
+function flag(value: unknown): boolean | null {
+  const word = plain(value).toLowerCase();
+  if (['true', 'on', 'yes', '1'].includes(word)) return true;
+  if (['false', 'off', 'no', '0'].includes(word)) return false;
+  return null;
+}
+
+/** Text of a plain value; foreign objects are not asked for theirs, which may throw. */
+function plain(value: unknown): string {
+  return ['string', 'number', 'boolean'].includes(typeof value) ? String(value) : '';
+}
+
+function unescaped(text: string | undefined): string | undefined {
+  try {
+    return text === undefined ? undefined : decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

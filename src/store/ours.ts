@@ -1,0 +1,65 @@
+/** Values of our own keys, below `tenure/` (design 4, rules S6 and F4). */
+import type { Handover, TimelineClaims } from '../core/model.ts';
+import { compactJson, isObject, isWhole, parseJson } from './json.ts';
+import type { KeyValue } from './keyvalue.ts';
+import type { Report } from './problems.ts';
+
+export type Claim = readonly [timeline: number, member: string];
+
+/** Claims only ever grow in number; the newest say all that a later claim has to be above. */
+const KEPT_CLAIMS = 50;
+
+/** `[[timeline,member],…]`, newest last. */
+export function encodeClaims(claims: readonly Claim[]): string {
+  return compactJson(claims.slice(-KEPT_CLAIMS));
+}
+
+/**
+ * Null only when the key is absent. Rows that cannot be read are left out and reported; the
+ * revision stays, so that a campaign can overwrite the key under its guard.
+ */
+export function decodeClaims(kv: KeyValue | undefined, report: Report): TimelineClaims | null {
+  if (!kv) return null;
+  const rows: unknown = parseJson(kv.value);
+  const claims = Array.isArray(rows) ? rows.filter(isClaim) : [];
+  if (!Array.isArray(rows) || claims.length < rows.length) {
+    report(kv.value, 'a JSON list of [timeline, member]');
+  }
+  return { claims, modRevision: kv.modRevision };
+}
+
+function isClaim(row: unknown): row is Claim {
+  if (!Array.isArray(row)) return false;
+  const [timeline, member]: readonly unknown[] = row;
+  return isWhole(timeline) && timeline >= 1 && typeof member === 'string';
+}
+
+export function encodeHandover(handover: Omit<Handover, 'modRevision'>): string {
+  return compactJson({
+    leader: handover.leader,
+    floor_lsn: handover.floorLsn ?? undefined,
+    timeline: handover.timeline ?? undefined,
+    candidate: handover.candidate ?? undefined,
+  });
+}
+
+/**
+ * Null only when the key is absent. One that cannot be read is a hand-over by nobody, with an
+ * unknown floor: it vouches for nothing.
+ */
+export function decodeHandover(kv: KeyValue | undefined, report: Report): Handover | null {
+  if (!kv) return null;
+  const parsed = parseJson(kv.value);
+  const fields = isObject(parsed) ? parsed : {};
+  const { leader, floor_lsn: floorLsn, timeline, candidate } = fields;
+  if (typeof leader !== 'string') {
+    report(kv.value, '{"leader","floor_lsn","timeline","candidate"}');
+  }
+  return {
+    leader: typeof leader === 'string' ? leader : '',
+    floorLsn: isWhole(floorLsn) ? floorLsn : null,
+    timeline: isWhole(timeline) ? timeline : null,
+    candidate: typeof candidate === 'string' ? candidate : null,
+    modRevision: kv.modRevision,
+  };
+}

@@ -1,0 +1,222 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import {
+  type AddressInfo,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { HttpPeers } from '../src/peers.ts';
+import { fixture } from './api/fixtures.ts';
+
+const peers = new HttpPeers();
+const opened: (() => unknown)[] = [];
+afterEach(() => {
+  for (const close of opened.splice(0)) close();
+});
+
+async function listening(server: Server, scheme = 'http'): Promise<string> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => sockets.add(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  opened.push(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}/patroni`;
+}
+
+const http = (listener: RequestListener): Promise<string> => listening(createServer(listener));
+
+/** A server that speaks no HTTP of its own accord. */
+const tcp = (onConnection: (socket: Socket) => void): Promise<string> =>
+  listening(
+    createTcpServer((socket) => onConnection(socket.resume().on('error', () => undefined))),
+  );
+
+const says = (body: string, status = 200): Promise<string> =>
+  http((_request, response) => response.writeHead(status).end(body));
+
+async function whyUnknown(apiUrl: string | null, timeoutMs = 2_000): Promise<string> {
+  const [facts] = await peers.ask([{ name: 'n2', apiUrl }], timeoutMs);
+  if (facts === undefined || facts.answer.known) throw new Error(`known: ${JSON.stringify(facts)}`);
+  return facts.answer.why;
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
+  const begin = performance.now();
+  return [await work(), performance.now() - begin];
+}
+
+describe('asking', () => {
+  test('all at once, in the order asked, each for itself', async () => {
+    const asked: string[] = [];
+    const slow = await http((request, response) => {
+      asked.push(`${request.method} ${request.url}`);
+      setTimeout(() => response.end(fixture('replica-patroni.txt')), 150);
+    });
+    const members = [
+      { name: 'n2', apiUrl: slow },
+      { name: 'n1', apiUrl: await says(fixture('primary-patroni.txt')) },
+      { name: 'n3', apiUrl: null },
+      { name: 'n2', apiUrl: slow },
+      { name: 'n2', apiUrl: slow },
+    ];
+    const [facts, ms] = await timed(() => peers.ask(members, 2_000));
+    expect(facts.map(({ name, answer }) => [name, answer.known])).toEqual([
+      ['n2', true],
+      ['n1', true],
+      ['n3', false],
+      ['n2', true],
+      ['n2', true],
+    ]);
+    expect(asked).toEqual(Array(3).fill('GET /patroni'));
+    expect(ms).toBeLessThan(400);
+    expect(await peers.ask([], 10)).toEqual([]);
+  });
+
+  test('nobody there, no address, not an address', async () => {
+    const gone = createTcpServer();
+    const url = await listening(gone);
+    await new Promise((resolve) => gone.close(resolve));
+    expect(await whyUnknown(url)).toContain('ECONNREFUSED');
+    expect(await whyUnknown(null)).toContain('no api_url');
+    expect(await whyUnknown('not a url')).toContain('Invalid URL');
+    expect(await whyUnknown('file:///etc/passwd')).toContain('neither http: nor https:');
+  });
+
+  test('garbage, an error page, a redirect, another protocol', async () => {
+    expect(await whyUnknown(await says('<html>hello</html>'))).toContain('not JSON');
+    expect(await whyUnknown(await says(fixture('replica-patroni.txt'), 503))).toContain(
+      'HTTP status 503',
+    );
+    const elsewhere = await http((_request, response) =>
+      response.writeHead(302, { location: '/x' }).end(),
+    );
+    expect(await whyUnknown(elsewhere)).toContain('HTTP status 302');
+    expect(await whyUnknown(await tcp((socket) => socket.end('SSH-2.0-hello\r\n')))).not.toBe('');
+    const upgrade = await tcp((socket) =>
+      socket.end('HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n'),
+    );
+    expect(await whyUnknown(upgrade)).toBe('the connection ended without an answer');
+  });
+
+  test('an answer that breaks off is no answer', async () => {
+    const cut = await http((_request, response) => {
+      response.writeHead(200, { 'content-length': 1000 });
+      response.write('{"xlog":{"location":1}}', () => response.destroy());
+    });
+    expect(await whyUnknown(cut)).not.toBe('');
+  });
+
+  test('a huge answer is cut off at 1 MB', async () => {
+    let sent = 0;
+    const endless = await http((_request, response) => {
+      const more = (): void => {
+        sent += 65536;
+        if (!response.destroyed && sent < 2 ** 27) response.write(' '.repeat(65536), more);
+      };
+      more();
+    });
+    const [why, ms] = await timed(() => whyUnknown(endless, 10_000));
+    expect(why).toContain('larger than');
+    expect(ms).toBeLessThan(5_000);
+    expect(sent).toBeLessThan(2 ** 25);
+  });
+
+  test.each([
+    ['accepts and says nothing', () => tcp(() => undefined)],
+    [
+      'never ends its header',
+      () =>
+        tcp((socket) => {
+          socket.write('HTTP/1.1 200 OK\r\n');
+          drip(socket, 'X: 1\r\n');
+        }),
+    ],
+    ['drips its body', () => http((_request, response) => drip(response, ' '))],
+  ])('the deadline holds against one that %s', async (_what, open) => {
+    const [why, ms] = await timed(async () => whyUnknown(await open(), 200));
+    expect(why).toBe('no answer in 200 ms');
+    expect(ms).toBeGreaterThan(190);
+    expect(ms).toBeLessThan(500);
+  });
+
+  test('leaves no connection behind', async () => {
+    const server = createServer((_request, response) => response.end('{}'));
+    const silent = createTcpServer((socket) => socket.resume().on('error', () => undefined));
+    await whyUnknown(await listening(server));
+    await whyUnknown(await listening(silent), 50);
+    await expect.poll(() => connections(server)).toBe(0);
+    await expect.poll(() => connections(silent)).toBe(0);
+  });
+
+  test('https with a certificate that nobody signed (C-3.8)', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tenure-peers-'));
+    opened.push(() => rmSync(folder, { recursive: true }));
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const options = [
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-subj',
+      '/CN=somebody',
+    ];
+    execFileSync('openssl', ['req', '-x509', ...options, '-keyout', key, '-out', cert], {
+      stdio: 'ignore',
+    });
+    const server = createTlsServer(
+      { key: readFileSync(key), cert: readFileSync(cert) },
+      (_request, response) => response.end(fixture('replica-patroni.txt')),
+    );
+    const apiUrl = await listening(server, 'https');
+    expect(await peers.ask([{ name: 'n2', apiUrl }], 2_000)).toMatchObject([
+      { answer: { known: true } },
+    ]);
+    expect(await peers.liveness(apiUrl, 2_000)).toBe(true);
+  });
+});
+
+describe('liveness', () => {
+  test('any HTTP answer is life', async () => {
+    let asked = '';
+    const url = await http((request, response) => {
+      asked = request.url ?? '';
+      response.writeHead(503).write('and the body never ends');
+    });
+    const [alive, ms] = await timed(() => peers.liveness(url, 2_000));
+    expect(alive).toBe(true);
+    expect(asked).toBe('/liveness');
+    expect(ms).toBeLessThan(500);
+  });
+
+  test('silence, refusal, another protocol and nonsense are not', async () => {
+    const [alive, ms] = await timed(async () => peers.liveness(await tcp(() => undefined), 150));
+    expect(alive).toBe(false);
+    expect(ms).toBeLessThan(400);
+    expect(await peers.liveness(await tcp((socket) => socket.end('SSH-2.0-hello\r\n')), 500)).toBe(
+      false,
+    );
+    expect(await peers.liveness('http://127.0.0.1:1/patroni', 500)).toBe(false);
+    expect(await peers.liveness('nonsense', 500)).toBe(false);
+  });
+});
+
+/** Writes a little every 20 ms for as long as the other side takes it. */
+function drip(stream: NodeJS.WritableStream, text: string): void {
+  const timer = setInterval(() => stream.write(text), 20);
+  stream.on('close', () => clearInterval(timer));
+}
+
+function connections(server: Server): Promise<number> {
+  return new Promise((resolve, reject) =>
+    server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+  );
+}

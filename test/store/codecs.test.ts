@@ -1,0 +1,434 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { HistoryEntry } from '../../src/core/history.ts';
+import {
+  decodeFailover,
+  decodeHistory,
+  decodeStatus,
+  decodeSync,
+  encodeFailover,
+  encodeHistory,
+  encodeStatus,
+} from '../../src/store/codecs.ts';
+import { compactJson } from '../../src/store/json.ts';
+import { keysOf, memberName } from '../../src/store/keys.ts';
+import type { KeyValue } from '../../src/store/keyvalue.ts';
+import { decodeMember, decodeTags, encodeMember } from '../../src/store/members.ts';
+import {
+  decodeClaims,
+  decodeHandover,
+  encodeClaims,
+  encodeHandover,
+} from '../../src/store/ours.ts';
+import { decodeView } from '../../src/store/view.ts';
+
+const keys = keysOf('service', 'bench');
+const ignore = (): void => undefined;
+
+function kv(key: string, value: string): KeyValue {
+  return { key, value, createRevision: 3, modRevision: 7, leaseId: null };
+}
+
+/** What a real Patroni cluster wrote: lines of key and value in turns. */
+function fixture(name: string): Map<string, string> {
+  const lines = readFileSync(join(import.meta.dirname, 'fixtures', name), 'utf8').split('\n');
+  const values = new Map<string, string>();
+  for (const [at, line] of lines.entries()) {
+    if (line.startsWith('/service/') && !line.includes(' ')) values.set(line, lines[at + 1] ?? '');
+  }
+  return values;
+}
+
+function viewOf(values: Map<string, string>): ReturnType<typeof decodeView> {
+  return decodeView(
+    keys,
+    9,
+    [...values].map(([key, value]) => kv(key, value)),
+  );
+}
+
+describe.each(['etcd-after-switchover.txt', 'etcd-sync-failsafe.txt'])('%s', (name) => {
+  const values = fixture(name);
+  const view = viewOf(values);
+
+  test('is understood without a problem', () => {
+    expect(values.size).toBeGreaterThan(7);
+    expect(view.problems).toEqual([]);
+    expect(view.members.map((member) => member.name)).toEqual(['n1', 'n2', 'n3']);
+    expect(view.leader?.name).toMatch(/^n[13]$/);
+    expect(view.initialize).toEqual({
+      kind: 'initialized',
+      systemIdentifier: '7710215941031662088',
+      modRevision: 7,
+    });
+    expect(view.failover).toBeNull();
+    expect(view.sync).toMatchObject({ leader: view.leader?.name, quorum: 0 });
+  });
+
+  test('is written again byte for byte', () => {
+    for (const member of view.members) {
+      expect(encodeMember(member)).toBe(values.get(`/service/bench/members/${member.name}`));
+    }
+    const { optime, slots, retainSlots } = view.status;
+    expect(encodeStatus({ optime: optime ?? -1, slots, retainSlots })).toBe(
+      values.get(keys.status),
+    );
+    if (view.history) expect(encodeHistory(view.history)).toBe(values.get(keys.history));
+    if (view.config.kind !== 'valid') throw new Error('no configuration');
+    expect(compactJson(view.config.values)).toBe(values.get(keys.config));
+  });
+
+  test('is frozen all the way down', () => {
+    expect(Object.isFrozen(view)).toBe(true);
+    expect(Object.isFrozen(view.members[0]?.tags.raw)).toBe(true);
+    expect(Object.isFrozen(view.status.retainSlots)).toBe(true);
+  });
+});
+
+test('names of keys: slashes collapse, other scopes are not below the prefix', () => {
+  expect(keysOf('/service/', 'batman').leader).toBe('/service/batman/leader');
+  expect(keysOf('', 'batman').base).toBe('/batman');
+  expect(keysOf('a//b', 'c').prefix).toBe('/a/b/c/');
+  expect(memberName(keys, '/service/bench/members/n1')).toBe('n1');
+  expect(memberName(keys, '/service/bench/members/n1/x')).toBeNull();
+  expect(memberName(keys, '/service/bench/members/')).toBeNull();
+  expect(memberName(keys, '/service/bench2/members/n1')).toBeNull();
+});
+
+describe('what Patroni tolerates is tolerated', () => {
+  test.each([
+    ['4711', null, { optime: 4711, slots: {}, retainSlots: [] }, 0],
+    ['{"optime":4711}', null, { optime: 4711, slots: {}, retainSlots: [] }, 0],
+    ['{"optime":"4711"}', null, { optime: 4711, slots: {}, retainSlots: [] }, 0],
+    [
+      '{"optime":1,"slots":"{\\"a\\":\\"5\\"}","retain_slots":"[\\"a\\"]"}',
+      null,
+      { optime: 1, slots: { a: 5 }, retainSlots: ['a'] },
+      0,
+    ],
+    [null, '4711', { optime: 4711, slots: {}, retainSlots: [] }, 0],
+    [null, null, { optime: null, slots: {}, retainSlots: [] }, 0],
+    ['nonsense', '4711', { optime: 4711, slots: {}, retainSlots: [] }, 1],
+    ['[]', 'nonsense', { optime: null, slots: {}, retainSlots: [] }, 2],
+    [
+      '{"optime":1,"slots":{"a":5,"b":"x"}}',
+      null,
+      { optime: 1, slots: { a: 5 }, retainSlots: [] },
+      1,
+    ],
+    [
+      '{"optime":1,"slots":7,"retain_slots":[1]}',
+      null,
+      { optime: 1, slots: {}, retainSlots: [] },
+      2,
+    ],
+  ])('status %j, optime %j', (status, optime, expected, problems) => {
+    const reports: string[] = [];
+    const report = (found: string): void => void reports.push(found);
+    expect(decodeStatus(status ?? undefined, optime ?? undefined, report, report)).toEqual(
+      expected,
+    );
+    expect(reports).toHaveLength(problems);
+  });
+
+  test.each([
+    ['{}', null, 0],
+    ['', null, 0],
+    ['{"leader":"a","member":"b"}', { leader: 'a', candidate: 'b', scheduledAt: null }, 0],
+    ['{"member":"b","unknown":1}', { leader: null, candidate: 'b', scheduledAt: null }, 0],
+    [
+      '{"leader":"a","scheduled_at":"2026-07-02T03:00:00+00:00"}',
+      { leader: 'a', candidate: null, scheduledAt: '2026-07-02T03:00:00+00:00' },
+      0,
+    ],
+    ['a:b', { leader: 'a', candidate: 'b', scheduledAt: null }, 0],
+    [' a : b ', { leader: 'a', candidate: 'b', scheduledAt: null }, 0],
+    ['a', { leader: 'a', candidate: null, scheduledAt: null }, 0],
+    [':b', { leader: null, candidate: 'b', scheduledAt: null }, 0],
+    ['{"leader":', null, 1],
+    ['[]', null, 1],
+    ['{"leader":7}', null, 1],
+    ['7', null, 1],
+  ])('failover %j', (value, expected, problems) => {
+    const reports: string[] = [];
+    const decoded = decodeFailover(kv('f', value), (found) => void reports.push(found));
+    expect(decoded).toEqual(expected && { ...expected, modRevision: 7 });
+    expect(reports).toHaveLength(problems);
+  });
+
+  test.each([
+    ['{"leader":"a","quorum":0,"sync_standby":"b,c"}', 'a', ['b', 'c'], 0, 0],
+    ['{"leader":null,"quorum":0,"sync_standby":null}', null, [], 0, 0],
+    ['{"leader":"a","sync_standby":null}', 'a', [], 0, 0],
+    ['', null, [], 0, 0],
+    ['nonsense', null, [], 0, 1],
+    ['{"leader":"a","quorum":"x","sync_standby":"b"}', null, [], 0, 1],
+    ['{"leader":["a"]}', null, [], 0, 1],
+  ])('sync %j is never read as absent', (value, leader, standbys, quorum, problems) => {
+    const reports: string[] = [];
+    const decoded = decodeSync(kv('s', value), (found) => void reports.push(found));
+    expect(decoded).toEqual({ leader, standbys, quorum, modRevision: 7 });
+    expect(reports).toHaveLength(problems);
+  });
+
+  test('history: three to five columns; none of it when a row is broken', () => {
+    const text =
+      '[[1,67108976,"no recovery target specified"],[2,5,"x","2026-07-01T10:00:00+00:00"]]';
+    const history = decodeHistory(text, ignore);
+    expect(history).toHaveLength(2);
+    expect(encodeHistory(history ?? [])).toBe(text);
+    expect(decodeHistory('[]', ignore)).toEqual([]);
+    for (const broken of ['', '{}', '[1]', '[[1,5,"a"],[2]]', '[[0,5,"a"]]', '[[1,-5,"a"]]']) {
+      const reports: string[] = [];
+      expect(decodeHistory(broken, (found) => void reports.push(found))).toBeNull();
+      expect(reports).toHaveLength(1);
+    }
+  });
+
+  test('members: legacy address, old role words, broken JSON', () => {
+    const legacy = decodeMember(
+      'postgres://10.0.0.1:5432/postgres?application_name=http://10.0.0.1:8008/patroni',
+      ignore,
+    );
+    expect(legacy).toMatchObject({
+      connUrl: 'postgres://10.0.0.1:5432/postgres',
+      apiUrl: 'http://10.0.0.1:8008/patroni',
+    });
+    expect(decodeMember('{"role":"master"}', ignore).role).toBe('primary');
+    expect(decodeMember('{"checkpoint_after_promote":false}', ignore)).toMatchObject({
+      checkpointAfterPromote: false,
+    });
+    const reports: string[] = [];
+    const broken = decodeMember('{"state"', (found) => void reports.push(found));
+    expect(broken).toMatchObject({ connUrl: null, state: '', role: '', position: null });
+    expect(reports).toEqual(['{"state"']);
+  });
+
+  test('members: fields of the wrong type are unknown and reported', () => {
+    const reports: string[] = [];
+    const member = decodeMember(
+      '{"state":5,"xlog_location":"x","timeline":-1,"tags":7,"tenure":{"version":1}}',
+      (found) => void reports.push(found),
+    );
+    expect(member).toMatchObject({ state: '', position: null, timeline: null, tenure: null });
+    expect(reports).toHaveLength(3);
+  });
+
+  test.each([
+    [{}, false, 1],
+    [{ nofailover: true }, true, 1],
+    [{ nofailover: 'true' }, true, 1],
+    [{ failover_priority: 0 }, true, 0],
+    [{ failover_priority: '2' }, false, 2],
+    [{ nofailover: false, failover_priority: 0 }, false, 1],
+    [{ failover_priority: { toString: 1 }, nofailover: { toString: 1 } }, false, 1],
+  ])('tags %j', (raw, nofailover, failoverPriority) => {
+    expect(decodeTags(raw)).toMatchObject({ nofailover, failoverPriority });
+  });
+});
+
+describe('what cannot be read is reported and not absent', () => {
+  const view = viewOf(
+    new Map([
+      [keys.initialize, 'nonsense'],
+      [keys.leader, ''],
+      [keys.config, '[1'],
+      [keys.timeline, '[[4,"n1"],"x"]'],
+      [keys.handover, 'x'.repeat(200)],
+      [keys.sync, '{'],
+      [`${keys.members}n1`, '\u0000'],
+    ]),
+  );
+
+  test('values', () => {
+    expect(view.initialize).toMatchObject({ kind: 'garbage', text: 'nonsense' });
+    expect(view.leader).toMatchObject({ name: '' });
+    expect(view.config).toMatchObject({ kind: 'garbage', text: '[1' });
+    expect(view.timelines).toEqual({ claims: [[4, 'n1']], modRevision: 7 });
+    expect(view.handover).toMatchObject({ leader: '', floorLsn: null });
+    expect(view.sync).not.toBeNull();
+    expect(view.members).toHaveLength(1);
+  });
+
+  test('one line for each key: which, what was found, what is allowed', () => {
+    expect(view.problems).toHaveLength(7);
+    expect(view.problems).toContain('config: found "[1", allowed: a JSON object');
+    for (const line of view.problems) {
+      expect(line).toMatch(/^[a-z/0-9]+: found ".*", allowed: .+$/);
+      expect(line.length).toBeLessThan(200);
+    }
+  });
+
+  test('claims that are garbage altogether', () => {
+    expect(decodeClaims(kv('t', 'nonsense'), ignore)).toEqual({ claims: [], modRevision: 7 });
+    expect(decodeClaims(undefined, ignore)).toBeNull();
+  });
+});
+
+describe('properties', () => {
+  const names = [...Object.values(keys), `${keys.members}n1`, `${keys.members}a/b`, '/other'];
+  const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array).toString());
+  const anything = fc.oneof(bytes, fc.json(), fc.string({ unit: 'grapheme' }));
+
+  test('decoding never throws, whatever stands in any key', () => {
+    const entry = fc.tuple(fc.constantFrom(...names), anything);
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 12 }), (entries) => {
+        const view = viewOf(new Map(entries));
+        expect(Object.isFrozen(view)).toBe(true);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('nor for fields of any shape where others are expected', () => {
+    const fieldNames = ['state', 'tags', 'tenure', 'xlog_location', 'optime', 'slots', 'leader'];
+    const fields = fc.dictionary(
+      fc.constantFrom(...fieldNames, 'member', 'quorum'),
+      fc.jsonValue(),
+    );
+    fc.assert(
+      fc.property(fc.constantFrom(...names), fields, (key, value) => {
+        viewOf(new Map([[key, JSON.stringify(value)]]));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('nor for JSON that is deeper than a stack', () => {
+    const deep = `${'[['.repeat(50_000)}${']]'.repeat(50_000)}`;
+    for (const key of names) {
+      for (const value of [deep, `{"state":${deep},"tags":${deep},"slots":${deep},"x":${deep}}`]) {
+        viewOf(new Map([[key, value]]));
+      }
+    }
+  });
+
+  const lsn = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+
+  test('status', () => {
+    const slots = fc.dictionary(fc.string(), lsn);
+    const status = fc.record({ optime: lsn, slots, retainSlots: fc.array(fc.string()) });
+    fc.assert(
+      fc.property(status, (value) => {
+        const decoded = decodeStatus(encodeStatus(value), undefined, ignore, ignore);
+        expect(JSON.stringify(decoded)).toBe(JSON.stringify(value));
+      }),
+    );
+  });
+
+  test('history', () => {
+    const row = fc.record({
+      timeline: fc.nat().map((n) => n + 1),
+      switchLsn: lsn,
+      reason: fc.string(),
+    });
+    const timed = fc.record({ at: fc.string() });
+    const led = fc.record({ at: fc.string(), leader: fc.string() });
+    const entry: fc.Arbitrary<HistoryEntry> = fc
+      .tuple(row, fc.oneof(fc.constant({}), timed, led))
+      .map(([base, more]) => ({ ...base, ...more }));
+    fc.assert(
+      fc.property(fc.array(entry), (value) => {
+        expect(decodeHistory(encodeHistory(value), ignore)).toEqual(value);
+      }),
+    );
+  });
+
+  test('failover, claims, hand-over', () => {
+    const name = fc.string({ minLength: 1 });
+    const maybe = fc.option(name);
+    const handover = fc.record({
+      leader: name,
+      floorLsn: fc.option(lsn),
+      timeline: fc.option(fc.nat()),
+      candidate: maybe,
+    });
+    const claim = fc.tuple(
+      fc.nat().map((n) => n + 1),
+      name,
+    );
+    fc.assert(
+      fc.property(
+        name,
+        maybe,
+        maybe,
+        handover,
+        fc.array(claim, { maxLength: 50 }),
+        (leader, candidate, scheduledAt, marker, claims) => {
+          const request = { leader, candidate, scheduledAt };
+          expect(decodeFailover(kv('f', encodeFailover(request)), ignore)).toEqual({
+            ...request,
+            scheduledAt: scheduledAt,
+            modRevision: 7,
+          });
+          expect(decodeHandover(kv('h', encodeHandover(marker)), ignore)).toEqual({
+            ...marker,
+            modRevision: 7,
+          });
+          expect(decodeClaims(kv('c', encodeClaims(claims)), ignore)?.claims).toEqual(claims);
+        },
+      ),
+    );
+  });
+
+  test('only the newest claims are kept', () => {
+    const claims = Array.from({ length: 80 }, (_none, at): [number, string] => [at + 1, 'n1']);
+    const decoded = decodeClaims(kv('c', encodeClaims(claims)), ignore);
+    expect(decoded?.claims).toEqual(claims.slice(-50));
+  });
+
+  test('members', () => {
+    const member = fc.record({
+      connUrl: fc.option(fc.string()),
+      apiUrl: fc.option(fc.string()),
+      state: fc.string(),
+      role: fc.string().filter((role) => role !== 'master'),
+      version: fc.option(fc.string()),
+      checkpointAfterPromote: fc.boolean(),
+      tags: fc.dictionary(fc.string(), fc.string()).map((raw) => decodeTags(raw)),
+      pendingRestart: fc.boolean(),
+      position: fc.option(lsn),
+      replayLsn: fc.option(lsn),
+      receiveLsn: fc.option(lsn),
+      replicationState: fc.option(fc.string()),
+      timeline: fc.option(lsn),
+      pause: fc.boolean(),
+      tenure: fc.option(fc.record({ version: fc.string(), incarnation: fc.option(fc.string()) })),
+    });
+    fc.assert(
+      fc.property(member, (value) => {
+        const decoded = decodeMember(encodeMember(value), ignore);
+        expect(JSON.stringify(decoded)).toBe(JSON.stringify(value));
+      }),
+    );
+  });
+});
+
+test('members: order of the fields, ASCII only, more fields where they belong', () => {
+  const record = decodeMember('{"state":"running","role":"primary"}', ignore);
+  const extra = {
+    scheduled_restart: { schedule: 'x' },
+    proxy_url: 'p',
+    own: 1,
+    tenure: { clone: 5 },
+  };
+  const text = encodeMember({
+    ...record,
+    connUrl: 'ü',
+    tags: decodeTags({ clonefrom: true }),
+    pendingRestart: true,
+    timeline: 3,
+    pause: true,
+    tenure: { version: '0.1.0', incarnation: 'i' },
+    extra,
+  });
+  expect(text).toBe(
+    '{"conn_url":"\\u00fc","state":"running","role":"primary","proxy_url":"p",' +
+      '"tags":{"clonefrom":true},"pending_restart":true,"timeline":3,' +
+      '"scheduled_restart":{"schedule":"x"},"pause":true,"own":1,' +
+      '"tenure":{"version":"0.1.0","incarnation":"i","clone":5}}',
+  );
+});

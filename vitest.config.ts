@@ -1,0 +1,40 @@
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { defineConfig } from 'vitest/config';
+
+/** scripts/test.sh names a file here when it wants the results as JSON too. */
+const report = process.env.TENURE_TEST_REPORT;
+
+export default defineConfig({
+  cacheDir: join(tmpdir(), `tenure-vitest-${userInfo().uid}`),
+  test: {
+    passWithNoTests: true,
+    fsModuleCache: false, // its folder would be in the checkout, which the unprivileged user cannot write
+    reporters: report ? ['default', 'json'] : ['default'],
+    ...(report ? { outputFile: { json: report } } : {}),
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/**/*.real.test.ts', '**/node_modules/**'],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          // Real PostgreSQL, etcd and HAProxy: needs an unprivileged user (scripts/unprivileged.sh).
+          name: 'integration',
+          include: ['test/**/*.real.test.ts'],
+          globalSetup: ['test/lab/cache.ts'],
+          maxWorkers: 2,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
