@@ -58,7 +58,10 @@ export class Act {
       case 'raceInitialize':
         return refuseUnless(await store.raceInitialize(name), 'failed to acquire initialize lock');
       case 'releaseInitialize':
-        return refuseUnless(await store.releaseInitialize(name, step.modRevision), '/initialize is not ours to release');
+        return refuseUnless(
+          await store.releaseInitialize(name, step.modRevision),
+          '/initialize is not ours to release',
+        );
       case 'finishBootstrap':
         return this.#finishBootstrap(step.systemIdentifier);
       case 'campaign':
@@ -72,7 +75,8 @@ export class Act {
       case 'cancelJob':
         return jobs.cancel();
       case 'follow':
-        if (await postgres.follow(step.upstream)) this.#options.log('info', `following ${step.upstream?.name ?? 'nobody'}`);
+        if (await postgres.follow(step.upstream))
+          this.#options.log('info', `following ${step.upstream?.name ?? 'nobody'}`);
         return;
       case 'slots':
         return postgres.slots(step);
@@ -80,13 +84,26 @@ export class Act {
         await postgres.killOrphans(ORPHANS_TIMEOUT_MS);
         return;
       case 'writeHistory':
-        return this.#writeHistory(step.timeline, clusterOf(seen), seen.settings.maximumTimelinesHistory);
+        return this.#writeHistory(
+          step.timeline,
+          clusterOf(seen),
+          seen.settings.maximumTimelinesHistory,
+        );
       case 'writeInitialize':
-        return refuseUnless(await store.writeInitialize(this.#leadership(), step.systemIdentifier), 'no longer the leader');
+        return refuseUnless(
+          await store.writeInitialize(this.#leadership(), step.systemIdentifier),
+          'no longer the leader',
+        );
       case 'writeConfig':
-        return refuseUnless(await store.writeConfig(this.#leadership(), this.#options.initialConfig()), 'no longer the leader');
+        return refuseUnless(
+          await store.writeConfig(this.#leadership(), this.#options.initialConfig()),
+          'no longer the leader',
+        );
       case 'clearFailover':
-        return refuseUnless(await store.clearFailover(this.#leadership(), step.modRevision), 'the failover key has changed');
+        return refuseUnless(
+          await store.clearFailover(this.#leadership(), step.modRevision),
+          'the failover key has changed',
+        );
       case 'exit':
         // The loop's to carry out: it ends the process after everything before it.
         return;
@@ -102,26 +119,42 @@ export class Act {
   async #finishBootstrap(systemIdentifier: string): Promise<void> {
     const { lease, journal } = this.#options;
     const result = await lease.finishBootstrap(systemIdentifier, this.#options.initialConfig());
-    if (!result.won) throw new StepRefused(`could not finish the bootstrap in the store: ${result.why}`);
+    if (!result.won)
+      throw new StepRefused(`could not finish the bootstrap in the store: ${result.why}`);
     await journal.leading(lease.facts().leaseId);
   }
 
-  async #takeKey(step: Extract<Step, { do: 'campaign' | 'claim' | 'takeOver' }>, cluster: ClusterView): Promise<void> {
+  async #takeKey(
+    step: Extract<Step, { do: 'campaign' | 'claim' | 'takeOver' }>,
+    cluster: ClusterView,
+  ): Promise<void> {
     const { lease, store, name, journal } = this.#options;
     const seenTimelines = cluster.timelines?.modRevision ?? 0;
     if (step.do === 'claim') {
-      const claimed = await store.claimTimeline(name, this.#leadership(), step.claim, seenTimelines);
+      const claimed = await store.claimTimeline(
+        name,
+        this.#leadership(),
+        step.claim,
+        seenTimelines,
+      );
       return refuseUnless(claimed, `timeline ${step.claim} could not be reserved`);
     }
     const result =
-      step.do === 'campaign' ? await lease.campaign(step.claim, seenTimelines) : await lease.takeOver(step.modRevision);
+      step.do === 'campaign'
+        ? await lease.campaign(step.claim, seenTimelines)
+        : await lease.takeOver(step.modRevision);
     if (!result.won) throw new StepRefused(`Could not take out TTL lock: ${result.why}`);
     await journal.leading(lease.facts().leaseId);
   }
 
   async #resign(step: Extract<Step, { do: 'resign' }>): Promise<void> {
     const { lease, name } = this.#options;
-    const marker = { leader: name, floorLsn: step.floorLsn, timeline: step.timeline, candidate: step.candidate };
+    const marker = {
+      leader: name,
+      floorLsn: step.floorLsn,
+      timeline: step.timeline,
+      candidate: step.candidate,
+    };
     refuseUnless(await lease.resign(marker, null), 'the leader key was not ours any more');
   }
 
@@ -129,7 +162,8 @@ export class Act {
     const { postgres, store, name } = this.#options;
     const { entries, writtenAt } = await postgres.history(timeline);
     // Whoever reserved this timeline led it; only its own leader knows that it was this node.
-    const leader = cluster.timelines?.claims.findLast(([claimed]) => claimed === timeline)?.[1] ?? name;
+    const leader =
+      cluster.timelines?.claims.findLast(([claimed]) => claimed === timeline)?.[1] ?? name;
     const newest = { at: isoWithZone(writtenAt), leader };
     const rows = recordedHistory(cluster.history ?? [], entries, newest, maximum);
     refuseUnless(await store.writeHistory(this.#leadership(), rows), 'no longer the leader');
@@ -140,34 +174,45 @@ export class Act {
     const { jobs, postgres, journal } = this.#options;
     switch (job.kind) {
       case 'bootstrap':
-        return jobs.begin('bootstrap', '', async (progress, signal) => {
+        jobs.begin('bootstrap', '', async (progress, signal) => {
           const { systemIdentifier } = await postgres.bootstrap(progress, signal);
           await journal.forgetPromotions();
           return `initialized with system identifier ${systemIdentifier}`;
         });
+        break;
       case 'clone':
-        return jobs.begin('clone', job.from.name, async (progress, signal) => {
+        jobs.begin('clone', job.from.name, async (progress, signal) => {
           await postgres.clone(job.from, progress, signal);
           await journal.forgetPromotions();
           return `replica has been created from ${job.from.name}`;
         });
+        break;
       case 'rewind':
-        return jobs.begin('rewind', job.from.name, async (progress) => {
+        jobs.begin('rewind', job.from.name, async (progress) => {
           await postgres.rewind(job.from, progress);
           return `rewound to ${job.from.name}: ${job.why}`;
         });
+        break;
       case 'start':
-        return this.#beginStart(job, seen);
+        this.#beginStart(job, seen);
+        break;
       case 'stop':
-        return jobs.begin('stop', `${job.mode}${job.why === undefined ? '' : `, ${job.why}`}`, async () => {
-          const timeoutMs = job.mode === 'fast' ? STOP_TIMEOUT_MS : IMMEDIATE_TIMEOUT_MS;
-          await postgres.stop(job.mode, { becomeStandby: job.becomeStandby, timeoutMs });
-          return 'PostgreSQL is stopped';
-        });
+        jobs.begin(
+          'stop',
+          `${job.mode}${job.why === undefined ? '' : `, ${job.why}`}`,
+          async () => {
+            const timeoutMs = job.mode === 'fast' ? STOP_TIMEOUT_MS : IMMEDIATE_TIMEOUT_MS;
+            await postgres.stop(job.mode, { becomeStandby: job.becomeStandby, timeoutMs });
+            return 'PostgreSQL is stopped';
+          },
+        );
+        break;
       case 'promote':
-        return this.#beginPromotion(job.claim, seen);
+        this.#beginPromotion(job.claim, seen);
+        break;
       case 'handover':
-        return this.#beginHandover(job, seen);
+        this.#beginHandover(job, seen);
+        break;
     }
   }
 
@@ -175,7 +220,8 @@ export class Act {
     const { jobs, postgres } = this.#options;
     if (job.as === 'primary') this.#mustHoldLease(seen.settings.ttlMs);
     // A standby may replay for as long as it needs; a primary has the time that operators allow.
-    const timeoutMs = job.as === 'primary' ? Math.max(1000, seen.settings.primaryStartTimeoutMs) : 3_600_000;
+    const timeoutMs =
+      job.as === 'primary' ? Math.max(1000, seen.settings.primaryStartTimeoutMs) : 3_600_000;
     jobs.begin('start', `as ${job.as}`, async (progress, signal) => {
       const upstream = job.as === 'standby' ? job.upstream : null;
       await postgres.start(job.as, upstream, timeoutMs, progress, signal);
@@ -193,7 +239,10 @@ export class Act {
       progress('promoting');
       const timeline = await postgres.promote(claim, PROMOTE_TIMEOUT_MS);
       if (timeline !== claim) {
-        this.#options.log('warning', `promoted to timeline ${timeline}, although ${claim} was reserved`);
+        this.#options.log(
+          'warning',
+          `promoted to timeline ${timeline}, although ${claim} was reserved`,
+        );
         await journal.promoting(timeline);
       }
       onPromoted();
@@ -206,7 +255,9 @@ export class Act {
     const { holdsLeaderKey, deadline } = this.#options.lease.facts();
     const left = deadline === null ? 0 : deadline - this.#options.clock.now();
     if (!holdsLeaderKey || left < promotionMarginMs(ttlMs)) {
-      throw new StepRefused(`the lease is not proven for long enough (${Math.round(left)} ms left)`);
+      throw new StepRefused(
+        `the lease is not proven for long enough (${Math.round(left)} ms left)`,
+      );
     }
   }
 

@@ -1,6 +1,13 @@
 /** The daemon's entry point: `tenure CONFIG.yml`. Arguments, signals, exit codes; no more. */
 import { parseArgs } from 'node:util';
-import { type Config, ConfigError, initialDynamicConfiguration, loadConfig, type Loaded, secretsOf } from './config/index.ts';
+import {
+  type Config,
+  ConfigError,
+  initialDynamicConfiguration,
+  type Loaded,
+  loadConfig,
+  secretsOf,
+} from './config/index.ts';
 import { Daemon, type Say } from './daemon.ts';
 import { createLogger, logOptions } from './log.ts';
 import { PostgresError } from './postgres/postgres.ts';
@@ -21,19 +28,28 @@ async function main(): Promise<number> {
   return serve(asked.path, loaded);
 }
 
-function readArguments(): { readonly path: string | undefined; readonly validateOnly: boolean } | number {
+function readArguments():
+  | { readonly path: string | undefined; readonly validateOnly: boolean }
+  | number {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { version: { type: 'boolean' }, help: { type: 'boolean' }, 'validate-config': { type: 'boolean' } },
+      options: {
+        version: { type: 'boolean' },
+        help: { type: 'boolean' },
+        'validate-config': { type: 'boolean' },
+      },
     });
     if (values.version === true) process.stdout.write(`tenure ${TENURE_VERSION}\n`);
     if (values.help === true) process.stdout.write(`${USAGE}\n`);
     if (values.version === true || values.help === true) return 0;
-    if (positionals.length > 1) throw new TypeError(`one configuration file expected, found ${positionals.length}`);
+    if (positionals.length > 1)
+      throw new TypeError(`one configuration file expected, found ${positionals.length}`);
     return { path: positionals[0], validateOnly: values['validate-config'] === true };
   } catch (error) {
-    process.stderr.write(`tenure: ${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`);
+    process.stderr.write(
+      `tenure: ${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`,
+    );
     return 2;
   }
 }
@@ -53,7 +69,10 @@ async function serve(path: string | undefined, { config, warnings }: Loaded): Pr
   const logger = createLogger({ ...log.options, secrets: secretsOf(config) });
   const say: Say = (level, text) => logger[level](text);
   for (const warning of [...warnings, ...log.warnings]) say('warning', warning);
-  say('info', `Tenure ${TENURE_VERSION}: ${config.name} of ${config.scope}, process ${process.pid}`);
+  say(
+    'info',
+    `Tenure ${TENURE_VERSION}: ${config.name} of ${config.scope}, process ${process.pid}`,
+  );
   const daemon = assemble(config, say);
   if (daemon === null) {
     await logger.close();
@@ -66,7 +85,9 @@ async function serve(path: string | undefined, { config, warnings }: Loaded): Pr
     if (reloaded !== null) void daemon.reload(reloaded.config);
   });
   // A promise that nobody looked at is a bug, but no reason to leave a primary without its keeper.
-  process.on('unhandledRejection', (reason) => say('error', `unhandled rejection, please report it as a bug: ${String(reason)}`));
+  process.on('unhandledRejection', (reason) =>
+    say('error', `unhandled rejection, please report it as a bug: ${String(reason)}`),
+  );
   const exit = await daemon.run();
   say(exit.code === 0 ? 'info' : 'critical', exit.message);
   await logger.close();
@@ -85,13 +106,19 @@ function assemble(config: Config, say: Say): Daemon | null {
 }
 
 /** A file that cannot be used leaves the configuration in force as it is. */
-function reloadConfig(path: string | undefined, say: (level: 'info' | 'error', text: string) => void): Loaded | null {
+function reloadConfig(
+  path: string | undefined,
+  say: (level: 'info' | 'error', text: string) => void,
+): Loaded | null {
   try {
     const loaded = loadConfig(path, process.env);
     say('info', 'the local configuration has been read again');
     return loaded;
   } catch (error) {
-    say('error', `the configuration stays as it was: ${error instanceof Error ? error.message : String(error)}`);
+    say(
+      'error',
+      `the configuration stays as it was: ${error instanceof Error ? error.message : String(error)}`,
+    );
     return null;
   }
 }

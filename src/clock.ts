@@ -67,10 +67,17 @@ export class TimeoutError extends Error {
  * Bounds a promise. The only way in this code base to put a deadline on work that has none.
  * @throws TimeoutError after `ms`
  */
-export async function within<T>(clock: Clock, ms: number, what: string, work: Promise<T>): Promise<T> {
+export async function within<T>(
+  clock: Clock,
+  ms: number,
+  what: string,
+  work: Promise<T>,
+): Promise<T> {
   let cancel: () => void = () => undefined;
   const timeout = new Promise<never>((_resolve, reject) => {
-    cancel = clock.after(ms, () => reject(new TimeoutError(`${what}: no answer in ${Math.round(ms)} ms`)));
+    cancel = clock.after(ms, () =>
+      reject(new TimeoutError(`${what}: no answer in ${Math.round(ms)} ms`)),
+    );
   });
   try {
     return await Promise.race([work, timeout]);

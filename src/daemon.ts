@@ -2,10 +2,12 @@
  * The composition root: configuration → objects → loop. Nothing is decided here, everything is
  * connected here.
  */
+
+import { Act } from './act.ts';
 import { ApiListenError } from './api/errors.ts';
 import { startApi } from './api/server.ts';
-import { Act } from './act.ts';
 import { type Clock, RealClock } from './clock.ts';
+import { addressText } from './config/address.ts';
 import { type Config, postgresOptions, restOptions, storeOptions } from './config/index.ts';
 import type { ClusterView, Known, PostgresFacts } from './core/model.ts';
 import { SelfFence } from './fence/self-fence.ts';
@@ -22,9 +24,11 @@ import { Status } from './status.ts';
 import { ClusterStore } from './store/cluster.ts';
 import { EtcdKeyValueStore } from './store/etcd.ts';
 import { twin } from './twin.ts';
-import { addressText } from './config/address.ts';
 
-export type Say = (level: 'debug' | 'info' | 'warning' | 'error' | 'critical', text: string) => void;
+export type Say = (
+  level: 'debug' | 'info' | 'warning' | 'error' | 'critical',
+  text: string,
+) => void;
 
 /** A fresh look for `GET /patroni` is not repeated within this time, ms. */
 const FRESH_MS = 50;
@@ -57,7 +61,11 @@ export class Daemon {
     const clock = this.#clock;
     const name = config.name;
     this.#policy = new Policy(config, say);
-    this.#postgres = new LocalPostgres({ ...postgresOptions(config), clock, log: (level, text) => say(level === 'warn' ? 'warning' : level, text) });
+    this.#postgres = new LocalPostgres({
+      ...postgresOptions(config),
+      clock,
+      log: (level, text) => say(level === 'warn' ? 'warning' : level, text),
+    });
     this.#store = new ClusterStore(new EtcdKeyValueStore(storeOptions(config), clock), {
       namespace: config.namespace,
       scope: config.scope,
@@ -66,7 +74,10 @@ export class Daemon {
     });
     this.#journal = new Journal(config.tenure.state_dir, (text) => say('warning', text));
     this.#jobs = new Jobs(clock, (job) => {
-      say(job.outcome?.ok === false ? 'warning' : 'info', `${job.kind} ${job.detail}: ${job.outcome?.why ?? ''}`);
+      say(
+        job.outcome?.ok === false ? 'warning' : 'info',
+        `${job.kind} ${job.detail}: ${job.outcome?.why ?? ''}`,
+      );
       this.#loop?.hint(`${job.kind} has ended`);
     });
     this.#lease = new LeaseKeeper({
@@ -96,8 +107,18 @@ export class Daemon {
       connUrl: `postgres://${addressText(config.postgresql.connect_address)}/${config.postgresql.database}`,
       apiUrl: `http://${addressText(config.restapi.connect_address)}/patroni`,
     };
-    this.#status = new Status(identity, this.#policy.settings, { clock, lease: this.#lease, job: () => this.#jobs.state });
-    this.#publisher = new Publisher({ clock, store: this.#store, lease: this.#lease, status: this.#status, name });
+    this.#status = new Status(identity, this.#policy.settings, {
+      clock,
+      lease: this.#lease,
+      job: () => this.#jobs.state,
+    });
+    this.#publisher = new Publisher({
+      clock,
+      store: this.#store,
+      lease: this.#lease,
+      status: this.#status,
+      name,
+    });
     this.#initialConfig = initialConfig;
   }
 
@@ -149,8 +170,17 @@ export class Daemon {
     this.#loop?.hint('reload');
   }
 
-  #serve(startedAt: number, disk: { readonly promotedHere: readonly number[]; readonly leaseId: string | null }): Promise<Exit> {
-    const common = { clock: this.#clock, lease: this.#lease, jobs: this.#jobs, journal: this.#journal, name: this.#config.name };
+  #serve(
+    startedAt: number,
+    disk: { readonly promotedHere: readonly number[]; readonly leaseId: string | null },
+  ): Promise<Exit> {
+    const common = {
+      clock: this.#clock,
+      lease: this.#lease,
+      jobs: this.#jobs,
+      journal: this.#journal,
+      name: this.#config.name,
+    };
     const act = new Act({
       ...common,
       store: this.#store,
@@ -162,7 +192,12 @@ export class Daemon {
     });
     const loop = new Loop({
       ...common,
-      sources: { clock: this.#clock, store: this.#store, postgres: this.#postgres, peers: this.#peers },
+      sources: {
+        clock: this.#clock,
+        store: this.#store,
+        postgres: this.#postgres,
+        peers: this.#peers,
+      },
       fence: this.#fence,
       act,
       status: this.#status,
@@ -186,7 +221,12 @@ export class Daemon {
   async #onSeen(cluster: Known<ClusterView>): Promise<string | null> {
     if (!cluster.known) return null;
     if (!this.#unique) {
-      const duplicate = await twin(cluster.value, this.#peers, this.#config.name, this.#status.record(true).apiUrl);
+      const duplicate = await twin(
+        cluster.value,
+        this.#peers,
+        this.#config.name,
+        this.#status.record(true).apiUrl,
+      );
       if (duplicate !== null) return duplicate;
       this.#unique = true;
     }
@@ -207,7 +247,10 @@ export class Daemon {
       await this.#lease.configure(settings.ttlMs, settings.retryTimeoutMs);
       await this.#postgres.configure(server);
     } catch (error) {
-      this.#say('warning', `applying the configuration: ${error instanceof Error ? error.message : String(error)}`);
+      this.#say(
+        'warning',
+        `applying the configuration: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 
@@ -215,7 +258,11 @@ export class Daemon {
   #mayTakeWrites(): boolean {
     const { postgres, job } = this.#status.snapshot();
     const running = job !== null && job.outcome === null;
-    if (running && (job.kind === 'promote' || (job.kind === 'start' && job.detail === 'as primary'))) return true;
+    if (
+      running &&
+      (job.kind === 'promote' || (job.kind === 'start' && job.detail === 'as primary'))
+    )
+      return true;
     if (postgres === null) return true;
     if (postgres.postmaster.kind === 'none' && postgres.orphans === 0) return false;
     return !(postgres.sql.known && postgres.sql.value.inRecovery);

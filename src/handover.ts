@@ -41,7 +41,9 @@ export async function handOver(options: HandoverOptions, progress: Progress): Pr
   progress('checkpoint while serving');
   await options.postgres
     .checkpoint(CHECKPOINT_TIMEOUT_MS)
-    .catch((error: unknown) => options.log('warning', `checkpoint before the hand-over: ${String(error)}`));
+    .catch((error: unknown) =>
+      options.log('warning', `checkpoint before the hand-over: ${String(error)}`),
+    );
   progress('stopping');
   const stopped = new AbortController();
   let end: WalPoint | null = null;
@@ -61,40 +63,65 @@ export async function handOver(options: HandoverOptions, progress: Progress): Pr
   return released;
 }
 
-async function release(options: HandoverOptions, end: WalPoint, stopped: AbortSignal, progress: Progress): Promise<string> {
+async function release(
+  options: HandoverOptions,
+  end: WalPoint,
+  stopped: AbortSignal,
+  progress: Progress,
+): Promise<string> {
   progress(`waiting for a candidate to hold ${formatLsn(end.lsn)}`);
   const holder = await firstHolder(options, end, stopped);
   if (holder === null && !options.releaseAnyway && options.candidates.length > 0) {
-    throw new PostgresError(`no candidate of ${options.candidates.map((candidate) => candidate.name).join(', ')} held ${formatLsn(end.lsn)} in ${options.patienceMs} ms; keeping the lease`);
+    throw new PostgresError(
+      `no candidate of ${options.candidates.map((candidate) => candidate.name).join(', ')} held ${formatLsn(end.lsn)} in ${options.patienceMs} ms; keeping the lease`,
+    );
   }
   if (holder === null) {
-    options.log('warning', `no candidate holds ${formatLsn(end.lsn)}: what they lack is lost if this node does not come back`);
+    options.log(
+      'warning',
+      `no candidate holds ${formatLsn(end.lsn)}: what they lack is lost if this node does not come back`,
+    );
   }
   const status = { optime: end.lsn, slots: {}, retainSlots: [] };
   const given = await options.lease.resign(
-    { leader: options.name, floorLsn: end.lsn, timeline: end.timeline, candidate: options.named ?? holder },
+    {
+      leader: options.name,
+      floorLsn: end.lsn,
+      timeline: end.timeline,
+      candidate: options.named ?? holder,
+    },
     status,
   );
-  if (!given) throw new PostgresError('the leader key was not ours any more when it was to be released');
-  return holder === null ? 'released the lease; no candidate had caught up' : `released the lease; ${holder} holds everything`;
+  if (!given)
+    throw new PostgresError('the leader key was not ours any more when it was to be released');
+  return holder === null
+    ? 'released the lease; no candidate had caught up'
+    : `released the lease; ${holder} holds everything`;
 }
 
 /** The server ended without a clean shutdown being seen: there is no floor to publish. */
 async function releaseBlind(options: HandoverOptions): Promise<string> {
-  await options.lease.resign({ leader: options.name, floorLsn: null, timeline: null, candidate: options.named }, null);
+  await options.lease.resign(
+    { leader: options.name, floorLsn: null, timeline: null, candidate: options.named },
+    null,
+  );
   return 'released the lease; the end of the shutdown was not seen';
 }
 
-async function firstHolder(options: HandoverOptions, end: WalPoint, stopped: AbortSignal): Promise<string | null> {
+async function firstHolder(
+  options: HandoverOptions,
+  end: WalPoint,
+  stopped: AbortSignal,
+): Promise<string | null> {
   if (options.candidates.length === 0) return null;
   const until = options.clock.now() + options.patienceMs;
   let grace = until;
   while (options.clock.now() < Math.min(until, grace)) {
     // After the server is gone nothing more is sent: what is under way arrives soon or never.
     if (stopped.aborted && grace === until) grace = options.clock.now() + AFTER_STOP_MS;
-    const holder = await Promise.any(options.candidates.map((candidate) => holds(options.postgres, candidate, end))).catch(
-      () => null,
-    );
+    const holder = await Promise.any(
+      options.candidates.map((candidate) => holds(options.postgres, candidate, end)),
+    ).catch(() => null);
     if (holder !== null) return holder;
     await options.clock.wait(ASK_EVERY_MS);
   }
@@ -104,6 +131,7 @@ async function firstHolder(options: HandoverOptions, end: WalPoint, stopped: Abo
 /** @throws when the candidate does not hold `end`, or cannot be asked */
 async function holds(postgres: Postgres, candidate: Upstream, end: WalPoint): Promise<string> {
   const facts = await postgres.askUpstream(candidate, ASK_TIMEOUT_MS);
-  if (!facts.inRecovery || facts.lsn < end.lsn) throw new PostgresError(`${candidate.name} is at ${formatLsn(facts.lsn)}`);
+  if (!facts.inRecovery || facts.lsn < end.lsn)
+    throw new PostgresError(`${candidate.name} is at ${formatLsn(facts.lsn)}`);
   return candidate.name;
 }

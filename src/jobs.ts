@@ -39,12 +39,14 @@ export class Jobs {
    * @throws Error when another job is in progress
    */
   begin(kind: JobKind, detail: string, work: Work): void {
-    if (this.running) throw new Error(`${this.#state?.kind ?? 'a job'} is in progress, ${kind} cannot begin`);
+    if (this.running)
+      throw new Error(`${this.#state?.kind ?? 'a job'} is in progress, ${kind} cannot begin`);
     const abort = new AbortController();
     this.#abort = abort;
     this.#state = { kind, detail, startedAt: this.#clock.now(), outcome: null, phase: 'beginning' };
     const progress: Progress = (phase) => {
-      if (this.#state !== null && this.#state.outcome === null) this.#state = { ...this.#state, phase };
+      if (this.#state !== null && this.#state.outcome === null)
+        this.#state = { ...this.#state, phase };
     };
     this.#current = work(progress, abort.signal).then(
       (why) => this.#end(true, why),

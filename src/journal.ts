@@ -44,7 +44,9 @@ export class Journal {
       this.#node = nodeSchema.parse(JSON.parse(await readFile(path, 'utf8')));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-        this.#complain(`${path} cannot be read (${String(error)}); it is set aside as ${NODE_FILE}.broken`);
+        this.#complain(
+          `${path} cannot be read (${String(error)}); it is set aside as ${NODE_FILE}.broken`,
+        );
         await rename(path, `${path}.broken`).catch(() => undefined);
       }
     }
@@ -53,7 +55,10 @@ export class Journal {
 
   /** On disk before a promotion is begun (rule S6). @throws when it cannot be written */
   async promoting(timeline: number): Promise<void> {
-    const promotedHere = [...this.#node.promotedHere.filter((known) => known !== timeline), timeline].slice(-PROMOTIONS_KEPT);
+    const promotedHere = [
+      ...this.#node.promotedHere.filter((known) => known !== timeline),
+      timeline,
+    ].slice(-PROMOTIONS_KEPT);
     await this.#save({ ...this.#node, promotedHere });
   }
 

@@ -3,11 +3,15 @@
  * loop is doing (rules S1, F2). It owns the deadline; nobody else extends it.
  */
 import { type Clock, within } from './clock.ts';
-import type { LeaseFacts } from './core/model.ts';
-import { leaderRenewalMs, leaseDeadline, memberRenewalMs, renewalTimeoutMs } from './core/timing.ts';
+import type { Handover, LeaseFacts } from './core/model.ts';
+import {
+  leaderRenewalMs,
+  leaseDeadline,
+  memberRenewalMs,
+  renewalTimeoutMs,
+} from './core/timing.ts';
 import { LeaseGone } from './store/keyvalue.ts';
 import type { CampaignResult, Leadership, StatusContent, Store } from './store/store.ts';
-import type { Handover } from './core/model.ts';
 
 /** A renewal that failed is tried again after this pause, ms. */
 const RETRY_MS = 200;
@@ -101,7 +105,10 @@ export class LeaseKeeper {
     return result;
   }
 
-  async finishBootstrap(systemIdentifier: string, config: Readonly<Record<string, unknown>>): Promise<CampaignResult> {
+  async finishBootstrap(
+    systemIdentifier: string,
+    config: Readonly<Record<string, unknown>>,
+  ): Promise<CampaignResult> {
     const result = await this.#withLease((leaseId) =>
       this.#options.store.finishBootstrap(this.#options.name, leaseId, systemIdentifier, config),
     );
@@ -110,7 +117,10 @@ export class LeaseKeeper {
   }
 
   /** Gives the leader key back. PostgreSQL must not be taking writes any more. */
-  async resign(marker: Omit<Handover, 'modRevision'>, status: StatusContent | null): Promise<boolean> {
+  async resign(
+    marker: Omit<Handover, 'modRevision'>,
+    status: StatusContent | null,
+  ): Promise<boolean> {
     const leadership = this.#leadership;
     if (leadership === null) return false;
     const released = await this.#options.store.resign(leadership, marker, status);
@@ -175,7 +185,9 @@ export class LeaseKeeper {
       return RETRY_MS;
     }
     if (this.#leaseId === null) return RETRY_MS;
-    const proven = this.#leadership === null || (this.#deadline !== null && this.#options.clock.now() < this.#deadline);
+    const proven =
+      this.#leadership === null ||
+      (this.#deadline !== null && this.#options.clock.now() < this.#deadline);
     if (!proven) return RETRY_MS;
     return this.#leadership === null ? memberRenewalMs(this.#ttlMs) : leaderRenewalMs(this.#ttlMs);
   }
@@ -193,7 +205,12 @@ export class LeaseKeeper {
     if (leaseId === null) return;
     const timeoutMs = renewalTimeoutMs(this.#ttlMs, this.#retryTimeoutMs);
     if (leadership === null) {
-      const { ttlSeconds } = await within(this.#options.clock, timeoutMs * 2, 'keep-alive', this.#options.store.keepAlive(leaseId));
+      const { ttlSeconds } = await within(
+        this.#options.clock,
+        timeoutMs * 2,
+        'keep-alive',
+        this.#options.store.keepAlive(leaseId),
+      );
       if (ttlSeconds === 0 && this.#leaseId === leaseId) this.#forgetLease();
       return;
     }

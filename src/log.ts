@@ -73,7 +73,9 @@ export function createLogger(options: LogOptions, fd = 1): RootLogger {
   const sink = openSink(fd, options.maximumWaiting ?? MAXIMUM_WAITING, (dropped) =>
     log.warning(`${dropped} lines of the log were dropped: they were not read fast enough`),
   );
-  const writer = pino(pinoOptions(options, redactor), { write: writeAs(options, (line) => sink.write(line)) });
+  const writer = pino(pinoOptions(options, redactor), {
+    write: writeAs(options, (line) => sink.write(line)),
+  });
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error' | 'fatal') =>
     (text: string, fields?: Fields): void => {
@@ -109,7 +111,11 @@ function writeAs(options: LogOptions, write: (line: string) => void): (line: str
   if (options.type === 'json') return write;
   const format = options.format ?? DEFAULT_FORMAT;
   return (line) => {
-    const { time, level, message } = JSON.parse(line) as { time: string; level: string; message: string };
+    const { time, level, message } = JSON.parse(line) as {
+      time: string;
+      level: string;
+      message: string;
+    };
     write(`${layOut({ time: new Date(time), level, message }, format, options.dateformat)}\n`);
   };
 }
@@ -127,9 +133,13 @@ export function logOptions(section: {
   let used: string | undefined;
   if (format !== undefined) {
     if (type === 'json' || typeof format !== 'string') {
-      warnings.push('log.format is not supported yet for json and as a list: the standard layout is used');
+      warnings.push(
+        'log.format is not supported yet for json and as a list: the standard layout is used',
+      );
     } else if (unknownAttributes(format).length > 0) {
-      warnings.push(`log.format: ${unknownAttributes(format).join(', ')} is not known: written as it stands`);
+      warnings.push(
+        `log.format: ${unknownAttributes(format).join(', ')} is not known: written as it stands`,
+      );
       used = format;
     } else used = format;
   }

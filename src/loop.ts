@@ -87,17 +87,28 @@ export class Loop {
     }
   }
 
-  async #guardedTick(): Promise<{ exit: Exit | null; waitMs: number; decision: Pick<Decision, 'rule' | 'why'> }> {
+  async #guardedTick(): Promise<{
+    exit: Exit | null;
+    waitMs: number;
+    decision: Pick<Decision, 'rule' | 'why'>;
+  }> {
     try {
       return await this.#tick();
     } catch (error) {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#options.log('error', `unexpected error in the loop, please report it as a bug: ${text}`);
+      this.#options.log(
+        'error',
+        `unexpected error in the loop, please report it as a bug: ${text}`,
+      );
       return { exit: null, waitMs: 1000, decision: { rule: 'loop.error', why: String(error) } };
     }
   }
 
-  async #tick(): Promise<{ exit: Exit | null; waitMs: number; decision: Pick<Decision, 'rule' | 'why'> }> {
+  async #tick(): Promise<{
+    exit: Exit | null;
+    waitMs: number;
+    decision: Pick<Decision, 'rule' | 'why'>;
+  }> {
     const { sources, lease, jobs, status, name } = this.#options;
     const seen = await look(sources, this.#options.settings());
     const obstacle = await this.#options.onSeen(seen);
@@ -106,7 +117,12 @@ export class Loop {
       return { exit: { code: 1, message: obstacle }, waitMs: 0, decision };
     }
     const settings = this.#options.settings();
-    this.#memory = remember(this.#memory, { ...seen, name, lease: lease.facts(), ended: jobs.takeEnded() });
+    this.#memory = remember(this.#memory, {
+      ...seen,
+      name,
+      lease: lease.facts(),
+      ended: jobs.takeEnded(),
+    });
     status.sawPostgres(seen.postgres, seen.since);
     status.looked(seen.cluster, this.#memory);
     this.#standDown(seen);
@@ -125,13 +141,19 @@ export class Loop {
     const exit = done ? exitOf(decision) : null;
     await this.#publish(observation, exit);
     this.#checkpointAfterPromotion();
-    return { exit, waitMs: done ? decision.wakeInMs : Math.min(decision.wakeInMs, AFTER_FAILURE_MS), decision };
+    return {
+      exit,
+      waitMs: done ? decision.wakeInMs : Math.min(decision.wakeInMs, AFTER_FAILURE_MS),
+      decision,
+    };
   }
 
   /** The fence stands down only on proof that there is nothing to stop (rule S1). */
   #standDown({ postgres }: Seen): void {
     const { lease, fence, jobs } = this.#options;
-    const quiet = (postgres.postmaster.kind === 'none' && postgres.orphans === 0) || (postgres.sql.known && postgres.sql.value.inRecovery);
+    const quiet =
+      (postgres.postmaster.kind === 'none' && postgres.orphans === 0) ||
+      (postgres.sql.known && postgres.sql.value.inRecovery);
     if (this.#options.settings().paused) fence.disarm();
     if (!quiet || jobs.running || lease.facts().holdsLeaderKey) return;
     fence.disarm();
@@ -144,7 +166,11 @@ export class Loop {
     if (shape === this.#logged) return;
     this.#logged = shape;
     this.#options.log('info', `${decision.why} [${decision.rule}]`);
-    this.#options.journal.tell({ at: this.#options.clock.wall().toISOString(), decision, observation });
+    this.#options.journal.tell({
+      at: this.#options.clock.wall().toISOString(),
+      decision,
+      observation,
+    });
   }
 
   /** False when a step failed and the rest was not carried out. */
@@ -154,7 +180,8 @@ export class Loop {
         await this.#options.act.carryOut(step, observation);
       } catch (error) {
         const text = `${step.do}: ${error instanceof Error ? error.message : String(error)}`;
-        if (text !== this.#failure) this.#options.log(error instanceof StepRefused ? 'info' : 'warning', text);
+        if (text !== this.#failure)
+          this.#options.log(error instanceof StepRefused ? 'info' : 'warning', text);
         this.#failure = text;
         return false;
       }
@@ -166,12 +193,18 @@ export class Loop {
   async #publish(observation: Observation, exit: Exit | null): Promise<void> {
     if (exit !== null && exit.code !== 0) return;
     try {
-      if (observation.cluster.known && !observation.cluster.value.members.some((member) => member.name === observation.name)) {
+      if (
+        observation.cluster.known &&
+        !observation.cluster.value.members.some((member) => member.name === observation.name)
+      ) {
         this.#options.publisher.forget();
       }
       if (observation.cluster.known) await this.#options.publisher.publish(observation);
     } catch (error) {
-      this.#options.log('debug', `publishing: ${error instanceof Error ? error.message : String(error)}`);
+      this.#options.log(
+        'debug',
+        `publishing: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }
 

@@ -2,13 +2,23 @@
  * What one tick has to tell the next. Everything that decisions remember is here, so that an
  * observation is complete and any decision replays as a test.
  */
-import type { ClusterView, JobState, Known, LeaseFacts, Memory, PostgresFacts } from './core/model.ts';
+import type {
+  ClusterView,
+  JobState,
+  Known,
+  LeaseFacts,
+  Memory,
+  PostgresFacts,
+} from './core/model.ts';
 
 /** Failures kept: enough for the longest pause between tries. */
 const FAILURES_KEPT = 10;
 const COUNTED: readonly string[] = ['bootstrap', 'clone', 'rewind', 'start', 'promote'];
 
-export function newMemory(startedAt: number, disk: { readonly promotedHere: readonly number[]; readonly leaseId: string | null }): Memory {
+export function newMemory(
+  startedAt: number,
+  disk: { readonly promotedHere: readonly number[]; readonly leaseId: string | null },
+): Memory {
   return {
     startedAt,
     lastLeader: null,
@@ -43,19 +53,28 @@ export function remember(before: Memory, look: Look): Memory {
     primaryDownSince: primaryDownSince(before, look),
     lastRole: sql === null ? before.lastRole : sql.inRecovery ? 'replica' : 'primary',
     failures: failures(before, look, streaming || sql?.inRecovery === false),
-    notStreamingSince: sql?.inRecovery === true && !streaming ? (before.notStreamingSince ?? now) : null,
+    notStreamingSince:
+      sql?.inRecovery === true && !streaming ? (before.notStreamingSince ?? now) : null,
   };
 }
 
-function leaders(before: Memory, { now, cluster }: Look): Pick<Memory, 'lastLeader' | 'leaderlessSince'> {
-  if (!cluster.known) return { lastLeader: before.lastLeader, leaderlessSince: before.leaderlessSince };
+function leaders(
+  before: Memory,
+  { now, cluster }: Look,
+): Pick<Memory, 'lastLeader' | 'leaderlessSince'> {
+  if (!cluster.known)
+    return { lastLeader: before.lastLeader, leaderlessSince: before.leaderlessSince };
   const { leader, members } = cluster.value;
-  if (leader === null) return { lastLeader: before.lastLeader, leaderlessSince: before.leaderlessSince ?? now };
+  if (leader === null)
+    return { lastLeader: before.lastLeader, leaderlessSince: before.leaderlessSince ?? now };
   const record = members.find((member) => member.name === leader.name);
   // A record that is gone for a moment says nothing about which daemon its member runs.
   const same = before.lastLeader?.name === leader.name ? before.lastLeader.tenure : false;
   const tenure = record === undefined ? same : record.tenure !== null;
-  return { lastLeader: { name: leader.name, leaseId: leader.leaseId, tenure }, leaderlessSince: null };
+  return {
+    lastLeader: { name: leader.name, leaseId: leader.leaseId, tenure },
+    leaderlessSince: null,
+  };
 }
 
 function primaryDownSince(before: Memory, { now, postgres, lease }: Look): number | null {
@@ -72,5 +91,7 @@ function failures(before: Memory, { now, ended }: Look, healthy: boolean): Memor
   if (ended?.outcome?.ok === true && ended.kind === 'clone') return [];
   if (!healthy || before.failures.length === 0) return before.failures;
   // A rejoin is over when the standby streams; a promotion that failed leaves a healthy standby behind.
-  return before.failures.filter((failure) => failure.kind === 'promote' && now - failure.at < 30_000);
+  return before.failures.filter(
+    (failure) => failure.kind === 'promote' && now - failure.at < 30_000,
+  );
 }

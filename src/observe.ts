@@ -3,7 +3,17 @@
  * peers and the leader's server. Everything is bounded; what gives no answer is unknown (rule S4).
  */
 import { type Clock, within } from './clock.ts';
-import type { ClusterView, JobState, Known, LeaseFacts, Memory, Observation, PeerFacts, PostgresFacts, UpstreamFacts } from './core/model.ts';
+import type {
+  ClusterView,
+  JobState,
+  Known,
+  LeaseFacts,
+  Memory,
+  Observation,
+  PeerFacts,
+  PostgresFacts,
+  UpstreamFacts,
+} from './core/model.ts';
 import { memberNamed, upstreamOf } from './core/rules.ts';
 import type { Settings } from './core/settings.ts';
 import type { Peers } from './peers.ts';
@@ -39,9 +49,17 @@ export async function look(sources: Sources, settings: Settings): Promise<Seen> 
   return { since, now: sources.clock.now(), cluster, postgres };
 }
 
-async function readCluster({ store, clock }: Sources, settings: Settings): Promise<Known<ClusterView>> {
+async function readCluster(
+  { store, clock }: Sources,
+  settings: Settings,
+): Promise<Known<ClusterView>> {
   try {
-    const value = await within(clock, settings.retryTimeoutMs + 100, 'reading the store', store.read());
+    const value = await within(
+      clock,
+      settings.retryTimeoutMs + 100,
+      'reading the store',
+      store.read(),
+    );
     return { known: true, value };
   } catch (error) {
     return { known: false, why: error instanceof Error ? error.message : String(error) };
@@ -68,10 +86,22 @@ export async function complete(sources: Sources, seen: Seen, frame: Frame): Prom
     busy ? Promise.resolve(seen.postgres) : withWalEnd(sources, cluster, seen.postgres, frame),
   ]);
   // Answers took time: deadlines must be compared with now, not with the beginning of the look.
-  return Object.freeze({ ...frame, now: sources.clock.now(), cluster: seen.cluster, postgres, peers, upstream, vanishedLeaseMs });
+  return Object.freeze({
+    ...frame,
+    now: sources.clock.now(),
+    cluster: seen.cluster,
+    postgres,
+    peers,
+    upstream,
+    vanishedLeaseMs,
+  });
 }
 
-function askPeers({ peers }: Sources, cluster: ClusterView, frame: Frame): Promise<readonly PeerFacts[]> {
+function askPeers(
+  { peers }: Sources,
+  cluster: ClusterView,
+  frame: Frame,
+): Promise<readonly PeerFacts[]> {
   const others = cluster.members
     .filter((member) => member.name !== frame.name && member.apiUrl !== null)
     .map((member) => ({ name: member.name, apiUrl: member.apiUrl as string }));
@@ -87,10 +117,17 @@ async function askUpstream(
   frame: Frame,
 ): Promise<Known<UpstreamFacts>> {
   const leader = cluster?.leader ?? null;
-  if (cluster === null || leader === null || leader.name === frame.name || !hasToCompare(facts, frame)) return NOT_ASKED;
+  if (
+    cluster === null ||
+    leader === null ||
+    leader.name === frame.name ||
+    !hasToCompare(facts, frame)
+  )
+    return NOT_ASKED;
   const member = memberNamed(cluster, leader.name);
   const upstream = member === null ? null : upstreamOf(member);
-  if (upstream === null) return { known: false, why: `${leader.name} has not published how to reach it` };
+  if (upstream === null)
+    return { known: false, why: `${leader.name} has not published how to reach it` };
   try {
     return { known: true, value: await postgres.askUpstream(upstream, UPSTREAM_TIMEOUT_MS) };
   } catch (error) {
@@ -100,7 +137,8 @@ async function askUpstream(
 
 function hasToCompare(facts: PostgresFacts, frame: Frame): boolean {
   if (frame.job !== null && frame.job.outcome === null) return false;
-  if (facts.postmaster.kind === 'none') return facts.dataDirectory.kind === 'cluster' || facts.interrupted !== null;
+  if (facts.postmaster.kind === 'none')
+    return facts.dataDirectory.kind === 'cluster' || facts.interrupted !== null;
   const since = frame.memory.notStreamingSince;
   return since !== null && frame.memory.lastRole === 'replica';
 }
@@ -113,18 +151,26 @@ async function withWalEnd(
   frame: Frame,
 ): Promise<PostgresFacts> {
   const leader = cluster?.leader ?? null;
-  const stopped = facts.postmaster.kind === 'none' && facts.dataDirectory.kind === 'cluster' && facts.orphans === 0;
-  if (!stopped || leader === null || leader.name === frame.name || facts.interrupted !== null) return facts;
+  const stopped =
+    facts.postmaster.kind === 'none' &&
+    facts.dataDirectory.kind === 'cluster' &&
+    facts.orphans === 0;
+  if (!stopped || leader === null || leader.name === frame.name || facts.interrupted !== null)
+    return facts;
   return postgres.observe({ searchWalEnd: true });
 }
 
-async function askVanishedLease({ store }: Sources, cluster: ClusterView | null, memory: Memory): Promise<Known<number>> {
+async function askVanishedLease(
+  { store }: Sources,
+  cluster: ClusterView | null,
+  memory: Memory,
+): Promise<Known<number>> {
   const last = memory.lastLeader;
-  if (cluster === null || cluster.leader !== null || last === null || last.leaseId === null) return NOT_ASKED;
+  if (cluster === null || cluster.leader !== null || last === null || last.leaseId === null)
+    return NOT_ASKED;
   try {
     return { known: true, value: await store.leaseRemaining(last.leaseId) };
   } catch (error) {
     return { known: false, why: error instanceof Error ? error.message : String(error) };
   }
 }
-

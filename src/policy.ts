@@ -43,7 +43,9 @@ export class Policy {
   /** The copy of `/config` that an earlier life left: better than the bootstrap section until etcd answers. */
   async loadCache(): Promise<void> {
     try {
-      const cached: unknown = JSON.parse(await readFile(join(this.#config.postgresql.data_dir, CACHE_FILE), 'utf8'));
+      const cached: unknown = JSON.parse(
+        await readFile(join(this.#config.postgresql.data_dir, CACHE_FILE), 'utf8'),
+      );
       if (typeof cached === 'object' && cached !== null && !Array.isArray(cached)) {
         this.#dynamic = cached as Tree;
         this.#apply();
@@ -61,9 +63,15 @@ export class Policy {
 
   /** True when something in force has changed. */
   see(cluster: ClusterView): boolean {
-    const tenure = cluster.members.every((member) => member.tenure !== null || member.name === this.#config.name);
+    const tenure = cluster.members.every(
+      (member) => member.tenure !== null || member.name === this.#config.name,
+    );
     const dynamic = cluster.config.kind === 'valid' ? cluster.config.values : this.#dynamic;
-    if (tenure === this.#allMembersRunTenure && JSON.stringify(dynamic) === JSON.stringify(this.#dynamic)) return false;
+    if (
+      tenure === this.#allMembersRunTenure &&
+      JSON.stringify(dynamic) === JSON.stringify(this.#dynamic)
+    )
+      return false;
     this.#allMembersRunTenure = tenure;
     this.#dynamic = dynamic;
     return this.#apply();
@@ -85,7 +93,9 @@ export class Policy {
 
   #apply(): boolean {
     const before = JSON.stringify([this.#settings, this.#server]);
-    const effective = effectiveSettings(this.#config, this.#dynamic, { allMembersRunTenure: this.#allMembersRunTenure });
+    const effective = effectiveSettings(this.#config, this.#dynamic, {
+      allMembersRunTenure: this.#allMembersRunTenure,
+    });
     for (const warning of effective.warnings) {
       if (!this.#warned.has(warning)) this.#log('warning', warning);
       this.#warned.add(warning);

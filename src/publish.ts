@@ -60,10 +60,15 @@ export class Publisher {
     }
     const sql = seen.postgres.sql.value;
     if (sql.inRecovery || sql.currentLsn === null) return;
-    const due = this.#statusAt === null || clock.now() - this.#statusAt >= seen.settings.loopWaitMs * 0.9;
+    const due =
+      this.#statusAt === null || clock.now() - this.#statusAt >= seen.settings.loopWaitMs * 0.9;
     if (!due) return;
     const slots = publishedSlots(situation(seen, seen.cluster.value));
-    await store.writeStatus(leadership, { optime: sql.currentLsn, slots, retainSlots: Object.keys(slots) });
+    await store.writeStatus(leadership, {
+      optime: sql.currentLsn,
+      slots,
+      retainSlots: Object.keys(slots),
+    });
     this.#statusAt = clock.now();
   }
 }
@@ -71,6 +76,12 @@ export class Publisher {
 /** The latest checkpoint is on the timeline that the server is on: pg_rewind may trust it (field D47). */
 export function checkpointDone(status: Status): boolean {
   const { postgres } = status.snapshot();
-  if (postgres === null || !postgres.sql.known || postgres.sql.value.inRecovery || !postgres.control.known) return true;
+  if (
+    postgres === null ||
+    !postgres.sql.known ||
+    postgres.sql.value.inRecovery ||
+    !postgres.control.known
+  )
+    return true;
   return postgres.control.value.timeline === postgres.sql.value.timeline;
 }

@@ -76,7 +76,11 @@ export class Status implements StatusSource {
   constructor(
     identity: Identity,
     settings: Settings,
-    sources: { readonly clock: Clock; readonly lease: Pick<LeaseKeeper, 'facts'>; readonly job: () => JobState | null },
+    sources: {
+      readonly clock: Clock;
+      readonly lease: Pick<LeaseKeeper, 'facts'>;
+      readonly job: () => JobState | null;
+    },
   ) {
     this.#identity = identity;
     this.#settings = settings;
@@ -141,7 +145,9 @@ export class Status implements StatusSource {
       job: this.#job(),
       nextTickDue: this.#nextTickDue,
       pendingRestart: sql?.pendingRestart ?? [],
-      systemIdentifier: sql?.systemIdentifier ?? (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),
+      systemIdentifier:
+        sql?.systemIdentifier ??
+        (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),
     };
   }
 
@@ -150,7 +156,8 @@ export class Status implements StatusSource {
     const now = this.snapshot();
     const sql = now.postgres?.sql.known === true ? now.postgres.sql.value : null;
     const received = sql === null ? null : Math.max(sql.receiveLsn ?? 0, sql.replayLsn ?? 0);
-    const positive = (lsn: number | null): number | null => (lsn === null || lsn === 0 ? null : lsn);
+    const positive = (lsn: number | null): number | null =>
+      lsn === null || lsn === 0 ? null : lsn;
     return {
       connUrl: this.#identity.connUrl,
       apiUrl: this.#identity.apiUrl,
@@ -163,7 +170,8 @@ export class Status implements StatusSource {
       position: sql === null ? null : sql.inRecovery ? positive(received) : sql.currentLsn,
       replayLsn: sql?.inRecovery === true ? positive(sql.replayLsn) : null,
       receiveLsn: sql?.inRecovery === true ? positive(sql.receiveLsn) : null,
-      replicationState: sql?.inRecovery === true && sql.walReceiver?.status === 'streaming' ? 'streaming' : null,
+      replicationState:
+        sql?.inRecovery === true && sql.walReceiver?.status === 'streaming' ? 'streaming' : null,
       timeline: sql?.timeline ?? null,
       pause: now.paused,
       tenure: { version: TENURE_VERSION, incarnation: now.postgres?.incarnation ?? null },
@@ -178,7 +186,9 @@ export class Status implements StatusSource {
 
   #stopping(): boolean {
     const job = this.#running();
-    return job?.kind === 'stop' || (job?.kind === 'handover' && !job.phase.startsWith('checkpoint'));
+    return (
+      job?.kind === 'stop' || (job?.kind === 'handover' && !job.phase.startsWith('checkpoint'))
+    );
   }
 
   #running(): JobState | null {
@@ -197,7 +207,9 @@ export class Status implements StatusSource {
       const last = this.#memory?.failures.at(-1)?.kind;
       if (last === 'start') return 'start failed';
       const wanted = this.#memory?.lastRole !== null && this.#memory !== null;
-      return wanted && this.#job()?.kind !== 'stop' && this.#job()?.kind !== 'handover' ? 'crashed' : 'stopped';
+      return wanted && this.#job()?.kind !== 'stop' && this.#job()?.kind !== 'handover'
+        ? 'crashed'
+        : 'stopped';
     }
     if (this.#gone !== null) return 'crashed';
     return postgres.ready === 'rejecting' ? 'starting' : 'running';
@@ -207,9 +219,11 @@ export class Status implements StatusSource {
     if (postgres === null) return 'uninitialized';
     if (postgres.sql.known) return postgres.sql.value.inRecovery ? 'replica' : 'primary';
     const { kind } = postgres.dataDirectory;
-    if (kind === 'absent' || kind === 'empty' || postgres.interrupted !== null) return 'uninitialized';
+    if (kind === 'absent' || kind === 'empty' || postgres.interrupted !== null)
+      return 'uninitialized';
     if (postgres.standbySignal) return this.#memory?.lastRole === 'primary' ? 'demoted' : 'replica';
-    if (postgres.postmaster.kind === 'none') return this.#lease.facts().holdsLeaderKey ? 'primary' : 'demoted';
+    if (postgres.postmaster.kind === 'none')
+      return this.#lease.facts().holdsLeaderKey ? 'primary' : 'demoted';
     return this.#memory?.lastRole ?? 'replica';
   }
 }

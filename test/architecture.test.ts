@@ -18,22 +18,50 @@ const text = (file: string): string => readFileSync(join(root, file), 'utf8');
 
 /** Files of this project that `file` imports, and whether only their types. */
 function imports(file: string): { readonly to: string; readonly typeOnly: boolean }[] {
-  return [...text(file).matchAll(/^(?:import|export)\s+(type\s+)?[^;]*?from\s+'(\.[^']+)'/gms)].map((match) => ({
-    to: relative(root, join(root, dirname(file), match[2] as string)),
-    typeOnly: match[1] !== undefined,
-  }));
+  return [...text(file).matchAll(/^(?:import|export)\s+(type\s+)?[^;]*?from\s+'(\.[^']+)'/gms)].map(
+    (match) => ({
+      to: relative(root, join(root, dirname(file), match[2] as string)),
+      typeOnly: match[1] !== undefined,
+    }),
+  );
 }
 
 /** From the bottom up: a file may know its own layer's folder and every layer before it. */
-const LAYERS: readonly { readonly name: string; readonly of: (file: string) => boolean; readonly may: readonly string[] }[] = [
+const LAYERS: readonly {
+  readonly name: string;
+  readonly of: (file: string) => boolean;
+  readonly may: readonly string[];
+}[] = [
   { name: 'core', of: (file) => file.startsWith('src/core/'), may: ['core'] },
-  { name: 'base', of: (file) => ['src/clock.ts', 'src/version.ts', 'src/log.ts'].includes(file) || file.startsWith('src/log/'), may: ['base'] },
+  {
+    name: 'base',
+    of: (file) =>
+      ['src/clock.ts', 'src/version.ts', 'src/log.ts'].includes(file) ||
+      file.startsWith('src/log/'),
+    may: ['base'],
+  },
   { name: 'store', of: (file) => file.startsWith('src/store/'), may: ['core', 'base', 'store'] },
-  { name: 'postgres', of: (file) => file.startsWith('src/postgres/'), may: ['core', 'base', 'postgres'] },
+  {
+    name: 'postgres',
+    of: (file) => file.startsWith('src/postgres/'),
+    may: ['core', 'base', 'postgres'],
+  },
   { name: 'peers', of: (file) => file === 'src/peers.ts', may: ['core', 'base', 'peers'] },
-  { name: 'fence', of: (file) => file.startsWith('src/fence/'), may: ['core', 'base', 'fence', 'postgres'] },
-  { name: 'config', of: (file) => file.startsWith('src/config/'), may: ['core', 'base', 'config', 'postgres'] },
-  { name: 'api', of: (file) => file.startsWith('src/api/'), may: ['core', 'base', 'api', 'status', 'store'] },
+  {
+    name: 'fence',
+    of: (file) => file.startsWith('src/fence/'),
+    may: ['core', 'base', 'fence', 'postgres'],
+  },
+  {
+    name: 'config',
+    of: (file) => file.startsWith('src/config/'),
+    may: ['core', 'base', 'config', 'postgres'],
+  },
+  {
+    name: 'api',
+    of: (file) => file.startsWith('src/api/'),
+    may: ['core', 'base', 'api', 'status', 'store'],
+  },
   { name: 'status', of: (file) => file === 'src/status.ts', may: ['core', 'base', 'agent'] },
 ];
 const ENTRY_POINTS = ['src/agent.ts', 'src/daemon.ts', 'src/cli.ts'];
@@ -46,7 +74,11 @@ describe('the architecture', () => {
       const may = LAYERS.find((layer) => layer.of(file))?.may;
       if (may === undefined) return [];
       return imports(file)
-        .filter(({ to, typeOnly }) => !may.includes(layerOf(to)) || (file === 'src/status.ts' && layerOf(to) === 'agent' && !typeOnly))
+        .filter(
+          ({ to, typeOnly }) =>
+            !may.includes(layerOf(to)) ||
+            (file === 'src/status.ts' && layerOf(to) === 'agent' && !typeOnly),
+        )
         .map(({ to }) => `${file} imports ${to}`);
     });
     expect(wrong).toEqual([]);
@@ -55,25 +87,40 @@ describe('the architecture', () => {
   it('lets nobody import an entry point but another one', () => {
     const wrong = files('src')
       .filter((file) => !ENTRY_POINTS.includes(file))
-      .flatMap((file) => imports(file).filter(({ to }) => ENTRY_POINTS.includes(to)).map(({ to }) => `${file} imports ${to}`));
+      .flatMap((file) =>
+        imports(file)
+          .filter(({ to }) => ENTRY_POINTS.includes(to))
+          .map(({ to }) => `${file} imports ${to}`),
+      );
     expect(wrong).toEqual([]);
   });
 
   it('has a pure core: nothing from outside, no clock, no promise', () => {
     const impure = files('src/core').filter((file) =>
-      /from '(?!\.\/)|\bDate\b|performance\.|process\.|setTimeout|\bPromise\b|\basync\b|\bawait\b/.test(text(file).replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')),
+      /from '(?!\.\/)|\bDate\b|performance\.|process\.|setTimeout|\bPromise\b|\basync\b|\bawait\b/.test(
+        text(file).replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, ''),
+      ),
     );
     expect(impure).toEqual([]);
   });
 
   it('spawns processes in one place', () => {
-    const spawners = files('src').filter((file) => /from '(?:execa|node:child_process)'/.test(text(file)));
-    expect(spawners.every((file) => ['src/postgres/run.ts', 'src/postgres/postmaster.ts'].includes(file)), spawners.join()).toBe(true);
+    const spawners = files('src').filter((file) =>
+      /from '(?:execa|node:child_process)'/.test(text(file)),
+    );
+    expect(
+      spawners.every((file) =>
+        ['src/postgres/run.ts', 'src/postgres/postmaster.ts'].includes(file),
+      ),
+      spawners.join(),
+    ).toBe(true);
   });
 
   it('talks to etcd and to PostgreSQL in one place each', () => {
     const outside = (library: string, folder: string): string[] =>
-      files('src').filter((file) => !file.startsWith(folder) && text(file).includes(`from '${library}'`));
+      files('src').filter(
+        (file) => !file.startsWith(folder) && text(file).includes(`from '${library}'`),
+      );
     expect(outside('etcd3', 'src/store/')).toEqual([]);
     expect(outside('pg', 'src/postgres/')).toEqual([]);
   });
@@ -92,7 +139,9 @@ describe('the architecture', () => {
 
   it('has a README whose commands exist', () => {
     const { scripts } = JSON.parse(text('package.json')) as { scripts: Record<string, string> };
-    const named = [...text('README.md').matchAll(/npm run ([a-z:-]+)/g)].map((match) => match[1] as string);
+    const named = [...text('README.md').matchAll(/npm run ([a-z:-]+)/g)].map(
+      (match) => match[1] as string,
+    );
     expect(named.length).toBeGreaterThan(1);
     expect(named.filter((name) => scripts[name] === undefined)).toEqual([]);
   });

@@ -9,6 +9,8 @@ export interface Fault {
    */
   readonly planned: 'yes' | 'no' | 'unless failed over';
   inject(primary: Node): Promise<void>;
+  /** Its PostgreSQL must be the very same process afterwards, as long as the node stays primary. */
+  readonly sparesPostgres: boolean;
   /** When its daemon is started again: never (it runs), at once, or when another node is primary. */
   readonly restart: 'never' | 'at once' | 'after failover';
 }
@@ -17,6 +19,7 @@ export const FAULTS: readonly Fault[] = [
   {
     title: "kill -9 of the primary's postmaster",
     planned: 'no',
+    sparesPostgres: false,
     restart: 'never',
     inject: async (primary) => {
       primary.killPostmaster();
@@ -25,12 +28,14 @@ export const FAULTS: readonly Fault[] = [
   {
     title: 'kill -9 of its daemon and PostgreSQL',
     planned: 'no',
+    sparesPostgres: false,
     restart: 'after failover',
     inject: (primary) => primary.killEverything(),
   },
   {
     title: 'SIGTERM of its daemon',
     planned: 'yes',
+    sparesPostgres: false,
     restart: 'after failover',
     inject: async (primary) => {
       await primary.stop(60_000);
@@ -39,6 +44,7 @@ export const FAULTS: readonly Fault[] = [
   {
     title: 'kill -9 of its daemon alone',
     planned: 'unless failed over',
+    sparesPostgres: true,
     restart: 'at once',
     inject: (primary) => primary.kill(),
   },

@@ -1,5 +1,5 @@
 /** One round of the drill: a steady writer, one fault, and what came of it. */
-import { type Cluster, type Node, SteadyWriter, waitFor } from '../lab/index.ts';
+import { type Cluster, isAlive, type Node, SteadyWriter, waitFor } from '../lab/index.ts';
 import { equalContents, type Received, receivedBy, type Witness, witnesses } from './contents.ts';
 import type { Fault } from './faults.ts';
 import { type Counts, judge } from './judge.ts';
@@ -36,18 +36,23 @@ export async function playRound(
   const writer = await SteadyWriter.start({ port: cluster.haproxy.ports.primary, table });
   const standbys = await settledWitnesses(cluster, primary, writer);
   try {
+    const postmaster = primary.postmaster();
     const from = performance.now();
-    const receiving = fault.inject(primary).then(() => receivedBy(standbys, writer));
+    const injected = fault.inject(primary);
+    const receiving = injected.then(() => receivedBy(standbys, writer));
+    receiving.catch(() => {}); // awaited below, unless something else fails first
+    await injected;
     const back = await comeBack(cluster, fault, primary, writer, receiving, deadlineMs);
     await writer.acknowledges(ROWS_AFTER, deadlineMs);
     const outageMs = Math.round(writer.longestGap(from).ms);
     await writer.stop();
     const healed = await heal(cluster, writer, deadlineMs);
     const counts = await count(back.primary, writer, await receiving);
-    const failures = [
-      ...healed,
-      ...judge(fault.planned, back.primary.name === primary.name, counts),
-    ];
+    const stayed = back.primary === primary;
+    const failures = [...healed, ...judge(fault.planned, stayed, counts)];
+    if (stayed && fault.sparesPostgres && !(postmaster && isAlive(postmaster))) {
+      failures.push('its PostgreSQL was restarted, though only its daemon was killed');
+    }
     return {
       fault: fault.title,
       outageMs,
@@ -95,16 +100,11 @@ async function comeBack(
   deadlineMs: number,
 ): Promise<Back> {
   let start = performance.now();
-  if (fault.restart === 'never') await receiving;
-  if (fault.restart === 'at once') {
-    await receiving;
-    start = performance.now();
-    await old.start();
-  }
+  if (fault.restart === 'at once') await old.start();
   await writer.acknowledges(1, deadlineMs);
   if (fault.restart === 'after failover') {
     await cluster.waitForPrimary({ not: old.name, deadlineMs });
-    await receiving;
+    await receiving; // before the old primary comes back and anything is rewound
     start = performance.now();
     await old.start();
   }

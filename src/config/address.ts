@@ -35,7 +35,9 @@ export function parseAddress(value: string, defaultPort?: number): Address | und
 
 /** `host:port` again, with brackets where IPv6 needs them. */
 export function addressText(address: Address): string {
-  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+  return address.host.includes(':')
+    ? `[${address.host}]:${address.port}`
+    : `${address.host}:${address.port}`;
 }
 
 function described<T>(allowed: string, parse: (value: string) => T | undefined) {

@@ -22,7 +22,8 @@ const dynamicJsonSchema = jsonSchema(dynamicSchema);
 function postgresqlWarnings(tree: Tree, known: Readonly<Record<string, unknown>>): string[] {
   return Object.keys(tree).flatMap((key) => {
     if (key in known) return [];
-    if (LOCAL_ONLY_POSTGRESQL.has(key)) return [`/config postgresql.${key} is ignored: it belongs to one member`];
+    if (LOCAL_ONLY_POSTGRESQL.has(key))
+      return [`/config postgresql.${key} is ignored: it belongs to one member`];
     return [`/config postgresql.${key} is without effect: set it in the file of each member`];
   });
 }
@@ -35,7 +36,9 @@ export function readDynamic(tree: Tree): Dynamic {
   const values = readEach(shape, rest, [], warnings);
   const below = isTree(section) ? section : {};
   if (section !== undefined && !isTree(section)) {
-    warnings.push(`/config postgresql: found ${describeFound(section, false)}, allowed: a map: nothing is used`);
+    warnings.push(
+      `/config postgresql: found ${describeFound(section, false)}, allowed: a map: nothing is used`,
+    );
   }
   const postgresql = readEach(dynamicPostgresqlSchema.shape, below, ['postgresql'], warnings);
   const found = inspect(dynamicJsonSchema, rest);
@@ -60,7 +63,9 @@ function readEach<S extends z.ZodRawShape>(
       const path = [...at, key];
       const allowed = parsed.error.issues[0]?.message ?? 'something else';
       const found = describeFound(value, isSecretPath(path));
-      warnings.push(`/config ${path.join('.')}: found ${found}, allowed: ${allowed}: the default is used`);
+      warnings.push(
+        `/config ${path.join('.')}: found ${found}, allowed: ${allowed}: the default is used`,
+      );
     }
   }
   return read as Partial<z.output<z.ZodObject<S>>>;

@@ -60,25 +60,41 @@ function policy(config: Config, { values, postgresql }: Dynamic) {
   return {
     maximumLagOnFailover: values.maximum_lag_on_failover ?? DEFAULT_MAXIMUM_LAG,
     checkTimeline: values.check_timeline ?? false,
-    primaryStartTimeoutMs: values.primary_start_timeout ?? values.master_start_timeout ?? DEFAULT_PRIMARY_START_TIMEOUT_MS,
+    primaryStartTimeoutMs:
+      values.primary_start_timeout ??
+      values.master_start_timeout ??
+      DEFAULT_PRIMARY_START_TIMEOUT_MS,
     maximumTimelinesHistory: values.max_timelines_history ?? 0,
     memberSlotsTtlMs: values.member_slots_ttl ?? DEFAULT_MEMBER_SLOTS_TTL_MS,
     usePgRewind: local.use_pg_rewind ?? postgresql.use_pg_rewind ?? false,
     removeDataDirectoryOnRewindFailure:
-      local.remove_data_directory_on_rewind_failure ?? postgresql.remove_data_directory_on_rewind_failure ?? false,
+      local.remove_data_directory_on_rewind_failure ??
+      postgresql.remove_data_directory_on_rewind_failure ??
+      false,
     removeDataDirectoryOnDivergedTimelines:
-      local.remove_data_directory_on_diverged_timelines ?? postgresql.remove_data_directory_on_diverged_timelines ?? false,
+      local.remove_data_directory_on_diverged_timelines ??
+      postgresql.remove_data_directory_on_diverged_timelines ??
+      false,
     paused: values.pause ?? false,
   };
 }
 
-function serverSettings(config: Config, read: Dynamic, useSlots: boolean, warnings: string[]): ServerSettings {
+function serverSettings(
+  config: Config,
+  read: Dynamic,
+  useSlots: boolean,
+  warnings: string[],
+): ServerSettings {
   const [local, dynamic] = [config.postgresql, read.postgresql];
   return {
     parameters: effectiveParameters(dynamic.parameters ?? {}, local.parameters ?? {}, warnings),
     pgHba: local.pg_hba ?? dynamic.pg_hba ?? null,
     pgIdent: local.pg_ident ?? dynamic.pg_ident ?? null,
-    recoveryConf: effectiveRecovery(dynamic.recovery_conf ?? {}, local.recovery_conf ?? {}, warnings),
+    recoveryConf: effectiveRecovery(
+      dynamic.recovery_conf ?? {},
+      local.recovery_conf ?? {},
+      warnings,
+    ),
     useSlots,
   };
 }
@@ -91,17 +107,25 @@ function asksForSynchronous({ values, raw }: Dynamic): boolean {
 
 function asksForStandbyCluster({ raw }: Dynamic): boolean {
   const section = raw.standby_cluster;
-  return section !== undefined && section !== false && !(typeof section === 'object' && Object.keys(section ?? {}).length === 0);
+  return (
+    section !== undefined &&
+    section !== false &&
+    !(typeof section === 'object' && Object.keys(section ?? {}).length === 0)
+  );
 }
 
 function missingFeatures(read: Dynamic): string[] {
   const warnings: string[] = [];
   if (asksForSynchronous(read)) {
-    warnings.push('/config synchronous_mode is not supported yet: this member does not keep commits on standbys');
+    warnings.push(
+      '/config synchronous_mode is not supported yet: this member does not keep commits on standbys',
+    );
   }
   if (asksForStandbyCluster(read)) warnings.push('/config standby_cluster is not supported yet');
   if (read.values.failsafe_mode === true) {
-    warnings.push('/config failsafe_mode is not supported yet: without etcd the primary becomes read-only when its lease ends');
+    warnings.push(
+      '/config failsafe_mode is not supported yet: without etcd the primary becomes read-only when its lease ends',
+    );
   }
   return warnings;
 }

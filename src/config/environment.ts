@@ -9,8 +9,24 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 type Kind = 'text' | 'yaml';
 type Target = readonly [path: readonly string[], kind: Kind];
 
-const POSTGRESQL = ['LISTEN', 'CONNECT_ADDRESS', 'PROXY_ADDRESS', 'CONFIG_DIR', 'DATA_DIR', 'PGPASS', 'BIN_DIR'];
-const BINARIES = ['PG_CTL', 'INITDB', 'PG_CONTROLDATA', 'PG_BASEBACKUP', 'POSTGRES', 'PG_ISREADY', 'PG_REWIND'];
+const POSTGRESQL = [
+  'LISTEN',
+  'CONNECT_ADDRESS',
+  'PROXY_ADDRESS',
+  'CONFIG_DIR',
+  'DATA_DIR',
+  'PGPASS',
+  'BIN_DIR',
+];
+const BINARIES = [
+  'PG_CTL',
+  'INITDB',
+  'PG_CONTROLDATA',
+  'PG_BASEBACKUP',
+  'POSTGRES',
+  'PG_ISREADY',
+  'PG_REWIND',
+];
 const USER = [
   'USERNAME',
   'PASSWORD',
@@ -25,13 +41,50 @@ const USER = [
   'CHANNEL_BINDING',
   'SSLNEGOTIATION',
 ];
-const LOG = ['TYPE', 'LEVEL', 'TRACEBACK_LEVEL', 'FORMAT', 'DATEFORMAT', 'MAX_QUEUE_SIZE', 'DIR', 'MODE', 'FILE_SIZE', 'FILE_NUM'];
+const LOG = [
+  'TYPE',
+  'LEVEL',
+  'TRACEBACK_LEVEL',
+  'FORMAT',
+  'DATEFORMAT',
+  'MAX_QUEUE_SIZE',
+  'DIR',
+  'MODE',
+  'FILE_SIZE',
+  'FILE_NUM',
+];
 const LOG_YAML = ['STATIC_FIELDS', 'LOGGERS', 'DEDUPLICATE_HEARTBEAT_LOGS'];
 const TLS = ['CERTFILE', 'KEYFILE', 'KEYFILE_PASSWORD', 'CAFILE', 'CIPHERS', 'VERIFY_CLIENT'];
-const RESTAPI = ['LISTEN', 'CONNECT_ADDRESS', ...TLS, 'SERVER_TOKENS', 'REQUEST_QUEUE_SIZE', 'THREAD_POOL_SIZE'];
-const RESTAPI_YAML = ['HTTP_EXTRA_HEADERS', 'HTTPS_EXTRA_HEADERS', 'ALLOWLIST', 'ALLOWLIST_INCLUDE_MEMBERS'];
+const RESTAPI = [
+  'LISTEN',
+  'CONNECT_ADDRESS',
+  ...TLS,
+  'SERVER_TOKENS',
+  'REQUEST_QUEUE_SIZE',
+  'THREAD_POOL_SIZE',
+];
+const RESTAPI_YAML = [
+  'HTTP_EXTRA_HEADERS',
+  'HTTPS_EXTRA_HEADERS',
+  'ALLOWLIST',
+  'ALLOWLIST_INCLUDE_MEMBERS',
+];
 const CTL = ['INSECURE', 'CACERT', 'CERTFILE', 'KEYFILE', 'KEYFILE_PASSWORD'];
-const ETCD3 = ['HOST', 'HOSTS', 'PORT', 'URL', 'PROXY', 'SRV', 'SRV_SUFFIX', 'PROTOCOL', 'CACERT', 'CERT', 'KEY', 'USERNAME', 'PASSWORD'];
+const ETCD3 = [
+  'HOST',
+  'HOSTS',
+  'PORT',
+  'URL',
+  'PROXY',
+  'SRV',
+  'SRV_SUFFIX',
+  'PROTOCOL',
+  'CACERT',
+  'CERT',
+  'KEY',
+  'USERNAME',
+  'PASSWORD',
+];
 /** Of stores that are refused: any variable of theirs stands for the section. */
 const OTHER_STORES = ['ETCD', 'CONSUL', 'ZOOKEEPER', 'EXHIBITOR', 'KUBERNETES', 'RAFT', 'CITUS'];
 
@@ -40,7 +93,12 @@ const TARGETS: ReadonlyMap<string, Target> = targets();
 
 function targets(): Map<string, Target> {
   const map = new Map<string, Target>();
-  const add = (section: readonly string[], prefix: string, names: readonly string[], kind: Kind = 'text'): void => {
+  const add = (
+    section: readonly string[],
+    prefix: string,
+    names: readonly string[],
+    kind: Kind = 'text',
+  ): void => {
     for (const name of names) map.set(`${prefix}${name}`, [[...section, name.toLowerCase()], kind]);
   };
   add([], '', ['NAME', 'NAMESPACE', 'SCOPE', 'THREAD_POOL_SIZE', 'THREAD_STACK_SIZE']);
@@ -103,7 +161,8 @@ function readOne(name: string, environment: Environment, warnings: string[]): Tr
     if (!NOT_SETTINGS.has(name)) warnings.push(`${variable} is not known: ignored`);
     return null;
   }
-  if (ours && theirs) warnings.push(`TENURE_${name} and PATRONI_${name} are both set: TENURE_${name} is used`);
+  if (ours && theirs)
+    warnings.push(`TENURE_${name} and PATRONI_${name} are both set: TENURE_${name} is used`);
   const text = ours ? ours : (theirs ?? '');
   const [path, kind] = target;
   return nested(path, kind === 'yaml' ? yamlValue(text, variable) : text);
@@ -111,7 +170,9 @@ function readOne(name: string, environment: Environment, warnings: string[]): Tr
 
 function otherStore(name: string): Target | undefined {
   const section = OTHER_STORES.find((store) => name.startsWith(`${store}_`));
-  return section ? [[section.toLowerCase(), name.slice(section.length + 1).toLowerCase()], 'text'] : undefined;
+  return section
+    ? [[section.toLowerCase(), name.slice(section.length + 1).toLowerCase()], 'text']
+    : undefined;
 }
 
 function nested(path: readonly string[], value: unknown): Tree {
@@ -121,7 +182,10 @@ function nested(path: readonly string[], value: unknown): Tree {
 
 /** A list or a map in YAML, or a comma-separated list. */
 function yamlValue(text: string, variable: string): unknown {
-  return parseYaml(`value: ${text.includes('\n') ? `\n${text.replace(/^/gm, '  ')}` : text}`, variable).value;
+  return parseYaml(
+    `value: ${text.includes('\n') ? `\n${text.replace(/^/gm, '  ')}` : text}`,
+    variable,
+  ).value;
 }
 
 /**
@@ -131,7 +195,8 @@ function yamlValue(text: string, variable: string): unknown {
 export function cleanEnvironment(environment: Environment): Record<string, string> {
   const clean: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (value !== undefined && !/^(PATRONI|TENURE|KUBERNETES)_|^NOTIFY_SOCKET$/.test(name)) clean[name] = value;
+    if (value !== undefined && !/^(PATRONI|TENURE|KUBERNETES)_|^NOTIFY_SOCKET$/.test(name))
+      clean[name] = value;
   }
   return clean;
 }

@@ -3,4 +3,10 @@ export { type Effective, effectiveSettings, initialDynamicConfiguration } from '
 export { cleanEnvironment } from './environment.ts';
 export { ConfigError } from './errors.ts';
 export { type Config, type Loaded, loadConfig } from './load.ts';
-export { postgresOptions, restOptions, type StoreOptions, secretsOf, storeOptions } from './parts.ts';
+export {
+  postgresOptions,
+  restOptions,
+  type StoreOptions,
+  secretsOf,
+  storeOptions,
+} from './parts.ts';

@@ -34,11 +34,14 @@ export function inspect(node: SchemaNode, tree: Tree, at: readonly string[] = []
     const path = [...at, key];
     const below = known[key];
     if (below === undefined) {
-      if (node.properties && node.open !== true) warnings.push(unknownKey(path, Object.keys(known)));
+      if (node.properties && node.open !== true)
+        warnings.push(unknownKey(path, Object.keys(known)));
     } else if (below.refused !== undefined) {
-      if (!isOff(value)) faults.push(faultLine(nest(path, value), path, `not set (${below.refused})`));
+      if (!isOff(value))
+        faults.push(faultLine(nest(path, value), path, `not set (${below.refused})`));
     } else if (below.unsupported !== undefined) {
-      if (!isOff(value)) warnings.push(`${pathText(path)} is not supported yet: ${below.unsupported}`);
+      if (!isOff(value))
+        warnings.push(`${pathText(path)} is not supported yet: ${below.unsupported}`);
     } else if (isTree(value)) {
       const found = inspect(below, value, path);
       warnings.push(...found.warnings);
@@ -85,7 +88,11 @@ function edits(left: string, right: string, limit: number): number {
     const current = [row];
     for (let column = 1; column <= right.length; column++) {
       const change = left[row - 1] === right[column - 1] ? 0 : 1;
-      const cost = [(previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1, (previous[column - 1] ?? 0) + change];
+      const cost = [
+        (previous[column] ?? 0) + 1,
+        (current[column - 1] ?? 0) + 1,
+        (previous[column - 1] ?? 0) + change,
+      ];
       current.push(Math.min(...cost));
     }
     previous = current;

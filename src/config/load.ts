@@ -43,7 +43,9 @@ export function loadConfig(path: string | undefined, environment: Environment): 
   const parsed = localSchema.safeParse(source.tree);
   const faults = [...found.faults, ...refusals(source.tree)];
   if (!parsed.success) {
-    faults.push(...parsed.error.issues.map((issue) => faultLine(source.tree, issue.path, issue.message)));
+    faults.push(
+      ...parsed.error.issues.map((issue) => faultLine(source.tree, issue.path, issue.message)),
+    );
     throw new ConfigError(source.name, faults);
   }
   const config = completed(parsed.data, source.tree, environment, faults);
@@ -53,7 +55,12 @@ export function loadConfig(path: string | undefined, environment: Environment): 
 }
 
 /** Fills in what depends on other keys; null when that cannot be done, with the reason in `faults`. */
-function completed(local: LocalConfig, tree: Tree, environment: Environment, faults: string[]): Config | null {
+function completed(
+  local: LocalConfig,
+  tree: Tree,
+  environment: Environment,
+  faults: string[],
+): Config | null {
   const restapi = local.restapi.connect_address ?? reachable(local.restapi.listen);
   const postgresql = local.postgresql.connect_address ?? reachable(local.postgresql.listen);
   const allowed = 'host:port, because listen does not name one reachable host';
@@ -63,7 +70,13 @@ function completed(local: LocalConfig, tree: Tree, environment: Environment, fau
   const dataDirectory = resolve(local.postgresql.data_dir);
   const stateDirectory = resolve(local.tenure.state_dir ?? `${dataDirectory}.tenure`);
   if (isInside(stateDirectory, dataDirectory)) {
-    faults.push(faultLine(tree, ['tenure', 'state_dir'], 'a folder outside postgresql.data_dir, which clones and pg_rewind clear'));
+    faults.push(
+      faultLine(
+        tree,
+        ['tenure', 'state_dir'],
+        'a folder outside postgresql.data_dir, which clones and pg_rewind clear',
+      ),
+    );
   }
   const bootstrap = isTree(tree.bootstrap) ? tree.bootstrap : {};
   return {
@@ -93,7 +106,12 @@ function isInside(folder: string, parent: string): boolean {
 
 function withAllowedOptions(config: Config, warnings: string[]): Config {
   const { bootstrap, postgresql } = config;
-  const basebackup = allowedOptions('postgresql.basebackup', postgresql.basebackup ?? [], BASEBACKUP_OWN, warnings);
+  const basebackup = allowedOptions(
+    'postgresql.basebackup',
+    postgresql.basebackup ?? [],
+    BASEBACKUP_OWN,
+    warnings,
+  );
   const changed: Config = { ...config, postgresql: { ...postgresql, basebackup } };
   if (bootstrap === undefined) return changed;
   const initdb = allowedOptions('bootstrap.initdb', bootstrap.initdb, INITDB_OWN, warnings);

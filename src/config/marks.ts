@@ -26,5 +26,8 @@ export function refused(why: string) {
 
 /** A key without effect here, on purpose: nothing is missing, so nothing is said at start. */
 export function withoutEffect(why: string) {
-  return z.unknown().optional().meta({ description: `No effect: ${why}` });
+  return z
+    .unknown()
+    .optional()
+    .meta({ description: `No effect: ${why}` });
 }

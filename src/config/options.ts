@@ -1,7 +1,14 @@
 /** Options for tools that the daemon sets itself: nobody else may. */
 import type { ToolOption } from './values.ts';
 
-export const INITDB_OWN: ReadonlySet<string> = new Set(['pgdata', 'nosync', 'no-sync', 'pwfile', 'sync-only', 'version']);
+export const INITDB_OWN: ReadonlySet<string> = new Set([
+  'pgdata',
+  'nosync',
+  'no-sync',
+  'pwfile',
+  'sync-only',
+  'version',
+]);
 
 export const BASEBACKUP_OWN: ReadonlySet<string> = new Set([
   'pgdata',
@@ -19,7 +26,12 @@ export const BASEBACKUP_OWN: ReadonlySet<string> = new Set([
 ]);
 
 /** Those that may stay; each of the others gives a warning. */
-export function allowedOptions(path: string, options: readonly ToolOption[], own: ReadonlySet<string>, warnings: string[]): readonly ToolOption[] {
+export function allowedOptions(
+  path: string,
+  options: readonly ToolOption[],
+  own: ReadonlySet<string>,
+  warnings: string[],
+): readonly ToolOption[] {
   return options.filter((option) => {
     if (!own.has(option.name)) return true;
     warnings.push(`${path}: ${option.name} is ignored: the daemon decides it`);

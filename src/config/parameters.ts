@@ -54,7 +54,11 @@ const FROM_ELSEWHERE = new Set(['listen_addresses', 'port', 'cluster_name']);
 type Parameters = Readonly<Record<string, string>>;
 
 /** Everything with its default where nobody says otherwise; names in lower case. */
-export function effectiveParameters(dynamic: Parameters, local: Parameters, warnings: string[]): Parameters {
+export function effectiveParameters(
+  dynamic: Parameters,
+  local: Parameters,
+  warnings: string[],
+): Parameters {
   const effective: Record<string, string> = {};
   for (const [name, controlled] of Object.entries(CONTROLLED)) {
     const value = dynamic[name];
@@ -71,20 +75,31 @@ export function effectiveParameters(dynamic: Parameters, local: Parameters, warn
   }
   for (const [name, value] of Object.entries(local)) {
     if (name in CONTROLLED) {
-      if (effective[name] !== value) warnings.push(`postgresql.parameters.${name} is ignored: it is the same on every member and comes from /config`);
+      if (effective[name] !== value)
+        warnings.push(
+          `postgresql.parameters.${name} is ignored: it is the same on every member and comes from /config`,
+        );
     } else if (FROM_ELSEWHERE.has(name)) {
-      warnings.push(`postgresql.parameters.${name} is ignored: it comes from ${name === 'cluster_name' ? 'scope' : 'postgresql.listen'}`);
+      warnings.push(
+        `postgresql.parameters.${name} is ignored: it comes from ${name === 'cluster_name' ? 'scope' : 'postgresql.listen'}`,
+      );
     } else effective[name] = value;
   }
   return effective;
 }
 
 /** Recovery settings that the daemon writes itself. */
-const OWN_RECOVERY = /^(primary_|recovery_target|standby_mode$|trigger_file$|promote_trigger_file$)/;
+const OWN_RECOVERY =
+  /^(primary_|recovery_target|standby_mode$|trigger_file$|promote_trigger_file$)/;
 
-export function effectiveRecovery(dynamic: Parameters, local: Parameters, warnings: string[]): Parameters {
+export function effectiveRecovery(
+  dynamic: Parameters,
+  local: Parameters,
+  warnings: string[],
+): Parameters {
   const all = { ...dynamic, ...local };
   const ignored = Object.keys(all).filter((name) => OWN_RECOVERY.test(name));
-  for (const name of ignored) warnings.push(`postgresql.recovery_conf.${name} is ignored: the daemon sets it itself`);
+  for (const name of ignored)
+    warnings.push(`postgresql.recovery_conf.${name} is ignored: the daemon sets it itself`);
   return Object.fromEntries(Object.entries(all).filter(([name]) => !ignored.includes(name)));
 }

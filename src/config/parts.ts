@@ -43,7 +43,9 @@ function readPem(key: string, file: string | undefined): Buffer | undefined {
   try {
     return readFileSync(file);
   } catch (error) {
-    throw new ConfigError(`etcd3.${key}`, [`${file} cannot be read: ${(error as Error).message}`], { cause: error });
+    throw new ConfigError(`etcd3.${key}`, [`${file} cannot be read: ${(error as Error).message}`], {
+      cause: error,
+    });
   }
 }
 
@@ -79,9 +81,15 @@ export function postgresOptions(config: Config) {
 }
 
 /** Where the REST API listens: one host, '' for every interface. */
-export function restOptions({ restapi }: Config): { readonly listen: Address; readonly connect: Address } {
+export function restOptions({ restapi }: Config): {
+  readonly listen: Address;
+  readonly connect: Address;
+} {
   const [host = '*'] = restapi.listen.hosts;
-  return { listen: { host: host === '*' ? '' : host, port: restapi.listen.port }, connect: restapi.connect_address };
+  return {
+    listen: { host: host === '*' ? '' : host, port: restapi.listen.port },
+    connect: restapi.connect_address,
+  };
 }
 
 /** `host,host:port` again. */
@@ -104,19 +112,32 @@ const CREDENTIAL_KEYS = [
   'sslnegotiation',
 ] as const;
 
-type Credentials = { readonly username: string } & Partial<Readonly<Record<(typeof CREDENTIAL_KEYS)[number], string>>>;
+type Credentials = { readonly username: string } & Partial<
+  Readonly<Record<(typeof CREDENTIAL_KEYS)[number], string>>
+>;
 
-function credentials(user: Readonly<Record<string, unknown>> & { readonly username: string }): Credentials {
+function credentials(
+  user: Readonly<Record<string, unknown>> & { readonly username: string },
+): Credentials {
   const rest = CREDENTIAL_KEYS.filter((key) => user[key] !== undefined);
-  return { username: user.username, ...Object.fromEntries(rest.map((key) => [key, String(user[key])])) };
+  return {
+    username: user.username,
+    ...Object.fromEntries(rest.map((key) => [key, String(user[key])])),
+  };
 }
 
-function options(list: readonly ToolOption[]): readonly (string | Readonly<Record<string, string>>)[] {
+function options(
+  list: readonly ToolOption[],
+): readonly (string | Readonly<Record<string, string>>)[] {
   return list.map(({ name, value }) => (value === null ? name : { [name]: value }));
 }
 
 function named(names: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(names).flatMap(([tool, name]) => (name === undefined ? [] : [[tool, String(name)]])));
+  return Object.fromEntries(
+    Object.entries(names).flatMap(([tool, name]) =>
+      name === undefined ? [] : [[tool, String(name)]],
+    ),
+  );
 }
 
 /** `{ key: value }`, or nothing when there is none: absent and undefined are different things to the types. */
@@ -126,8 +147,14 @@ function given<K extends string, V>(key: K, value: V | undefined): { readonly [P
 
 /** Every configured value that must never be seen in a log. */
 export function secretsOf(config: Config): readonly string[] {
-  const users = Object.values(config.postgresql.authentication) as (Readonly<Record<string, unknown>> | undefined)[];
-  const found = [config.etcd3.password, ...users.flatMap((user) => [user?.password, user?.sslpassword])];
+  const users = Object.values(config.postgresql.authentication) as (
+    | Readonly<Record<string, unknown>>
+    | undefined
+  )[];
+  const found = [
+    config.etcd3.password,
+    ...users.flatMap((user) => [user?.password, user?.sslpassword]),
+  ];
   const restapi = config.restapi.authentication as Readonly<Record<string, unknown>> | undefined;
   found.push(restapi?.password as string | undefined);
   return found.filter((value): value is string => typeof value === 'string' && value !== '');

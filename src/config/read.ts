@@ -20,10 +20,14 @@ export function readSource(path: string | undefined, environment: Environment): 
     const tree = overlay(withoutNulls(readPath(path)), read.values);
     return { name: path, tree, warnings: read.warnings };
   }
-  const gone = path === undefined ? [] : [`${path} does not exist: the environment is used instead`];
-  const variable = environment.TENURE_CONFIGURATION ? 'TENURE_CONFIGURATION' : 'PATRONI_CONFIGURATION';
+  const gone =
+    path === undefined ? [] : [`${path} does not exist: the environment is used instead`];
+  const variable = environment.TENURE_CONFIGURATION
+    ? 'TENURE_CONFIGURATION'
+    : 'PATRONI_CONFIGURATION';
   const inline = environment[variable];
-  if (inline) return { name: variable, tree: withoutNulls(parseYaml(inline, variable)), warnings: gone };
+  if (inline)
+    return { name: variable, tree: withoutNulls(parseYaml(inline, variable)), warnings: gone };
   const read = readEnvironment(environment);
   if (Object.keys(read.values).length === 0) {
     throw new ConfigError(path ?? 'configuration', [

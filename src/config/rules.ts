@@ -14,14 +14,23 @@ export function refusals(tree: Tree): string[] {
   const at = (...path: string[]): unknown => valueAt(tree, path);
   const mode = at('bootstrap', 'dcs', 'synchronous_mode');
   if (mode !== undefined && parseBoolean(mode) !== false) {
-    refuse(['bootstrap', 'dcs', 'synchronous_mode'], 'off (synchronous replication is not supported yet: commits would be promised more than they get)');
+    refuse(
+      ['bootstrap', 'dcs', 'synchronous_mode'],
+      'off (synchronous replication is not supported yet: commits would be promised more than they get)',
+    );
   }
   if (at('bootstrap', 'dcs', 'standby_cluster') !== undefined) {
-    refuse(['bootstrap', 'dcs', 'standby_cluster'], 'not set (standby clusters are not supported yet: a second primary would be made)');
+    refuse(
+      ['bootstrap', 'dcs', 'standby_cluster'],
+      'not set (standby clusters are not supported yet: a second primary would be made)',
+    );
   }
   const method = at('bootstrap', 'method');
   if (method !== undefined && method !== 'initdb') {
-    refuse(['bootstrap', 'method'], 'initdb (other methods are not supported yet: an empty cluster would take the place of yours)');
+    refuse(
+      ['bootstrap', 'method'],
+      'initdb (other methods are not supported yet: an empty cluster would take the place of yours)',
+    );
   }
   if (at('watchdog', 'mode') === 'required') {
     refuse(['watchdog', 'mode'], 'off or automatic (the watchdog is not supported yet)');
@@ -33,8 +42,13 @@ export function refusals(tree: Tree): string[] {
 function storeFaults(tree: Tree): string[] {
   const faults: string[] = [];
   const etcd = (key: string): unknown => valueAt(tree, ['etcd3', key]);
-  if (tree.etcd3 !== undefined && ['hosts', 'host', 'url', 'srv', 'proxy'].every((key) => etcd(key) === undefined)) {
-    faults.push(faultLine(tree, ['etcd3', 'hosts'], 'host:port, a comma-separated text or a list of them'));
+  if (
+    tree.etcd3 !== undefined &&
+    ['hosts', 'host', 'url', 'srv', 'proxy'].every((key) => etcd(key) === undefined)
+  ) {
+    faults.push(
+      faultLine(tree, ['etcd3', 'hosts'], 'host:port, a comma-separated text or a list of them'),
+    );
   }
   const url = etcd('url');
   if (typeof url === 'string' && !/^https?:\/\/[^/@\s]+\/?$/.test(url)) {
@@ -44,7 +58,13 @@ function storeFaults(tree: Tree): string[] {
     faults.push(faultLine(tree, ['etcd3', 'username'], 'text, because etcd3.password is set'));
   }
   if ((etcd('cert') === undefined) !== (etcd('key') === undefined)) {
-    faults.push(faultLine(tree, ['etcd3', etcd('cert') === undefined ? 'cert' : 'key'], 'a file: cert and key belong together'));
+    faults.push(
+      faultLine(
+        tree,
+        ['etcd3', etcd('cert') === undefined ? 'cert' : 'key'],
+        'a file: cert and key belong together',
+      ),
+    );
   }
   return faults;
 }
@@ -53,19 +73,23 @@ function storeFaults(tree: Tree): string[] {
 export function remarks(config: Config): string[] {
   const warnings = [...tagConflicts(config.tags)];
   const mode = config.watchdog?.mode;
-  if (mode !== undefined && mode !== 'off') warnings.push('watchdog is not supported yet: the hardware watchdog is not used');
+  if (mode !== undefined && mode !== 'off')
+    warnings.push('watchdog is not supported yet: the hardware watchdog is not used');
   if (config.etcd3.cacert !== undefined && storeProtocol(config) === 'http') {
     warnings.push('etcd3.cacert has no effect: the protocol is http');
   }
   const methods = config.postgresql.create_replica_methods ?? ['basebackup'];
   const others = methods.filter((method) => method !== 'basebackup');
   if (others.length > 0) {
-    warnings.push(`postgresql.create_replica_methods: ${others.join(', ')} is not supported yet: replicas are made with pg_basebackup`);
+    warnings.push(
+      `postgresql.create_replica_methods: ${others.join(', ')} is not supported yet: replicas are made with pg_basebackup`,
+    );
   }
   return warnings;
 }
 
 function storeProtocol(config: Config): 'http' | 'https' {
-  if (config.etcd3.url !== undefined) return config.etcd3.url.startsWith('https:') ? 'https' : 'http';
+  if (config.etcd3.url !== undefined)
+    return config.etcd3.url.startsWith('https:') ? 'https' : 'http';
   return config.etcd3.protocol ?? 'http';
 }

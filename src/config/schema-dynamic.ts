@@ -19,13 +19,16 @@ export const dynamicPostgresqlSchema = z
         .optional()
         .meta({ description: 'Clone again when pg_rewind fails. Default: off.' }),
       remove_data_directory_on_diverged_timelines: boolean().optional().meta({
-        description: 'Clone again when the timelines have diverged and pg_rewind is off. Default: off.',
+        description:
+          'Clone again when the timelines have diverged and pg_rewind is off. Default: off.',
       }),
       parameters: postgresSettings()
         .optional()
         .meta({ description: 'Settings of PostgreSQL for every member.' }),
       pg_hba: lines().optional().meta({ description: 'Lines of pg_hba.conf for every member.' }),
-      pg_ident: lines().optional().meta({ description: 'Lines of pg_ident.conf for every member.' }),
+      pg_ident: lines()
+        .optional()
+        .meta({ description: 'Lines of pg_ident.conf for every member.' }),
       recovery_conf: postgresSettings()
         .optional()
         .meta({ description: 'Recovery settings, such as restore_command.' }),
@@ -38,24 +41,34 @@ export const dynamicSchema = z.looseObject(
   {
     ttl: duration(1)
       .optional()
-      .meta({ description: 'Life of the leader lease, seconds. Default: 30; at least 3 (20 in a mixed cluster).' }),
+      .meta({
+        description:
+          'Life of the leader lease, seconds. Default: 30; at least 3 (20 in a mixed cluster).',
+      }),
     loop_wait: duration(1)
       .optional()
       .meta({ description: 'Longest time between two looks, seconds. Default: 10; at least 1.' }),
     retry_timeout: duration(1).optional().meta({
-      description: 'Time for one round of requests to etcd, seconds. Default: 10; at least 1 (3 in a mixed cluster).',
+      description:
+        'Time for one round of requests to etcd, seconds. Default: 10; at least 1 (3 in a mixed cluster).',
     }),
     maximum_lag_on_failover: bytes(0)
       .optional()
-      .meta({ description: 'A replica further behind than this does not become primary. Default: 1048576.' }),
+      .meta({
+        description:
+          'A replica further behind than this does not become primary. Default: 1048576.',
+      }),
     check_timeline: boolean()
       .optional()
-      .meta({ description: 'Only replicas on the latest known timeline become primary. Default: off.' }),
+      .meta({
+        description: 'Only replicas on the latest known timeline become primary. Default: off.',
+      }),
     max_timelines_history: integer(0)
       .optional()
       .meta({ description: 'Entries kept in the history key; 0: all. Default: 0.' }),
     primary_start_timeout: duration(0).optional().meta({
-      description: 'Time a crashed primary has to come back in place, seconds; 0: fail over at once. Default: 300.',
+      description:
+        'Time a crashed primary has to come back in place, seconds; 0: fail over at once. Default: 300.',
     }),
     master_start_timeout: duration(0)
       .optional()
@@ -63,21 +76,21 @@ export const dynamicSchema = z.looseObject(
     member_slots_ttl: duration(0)
       .optional()
       .meta({ description: 'How long the slot of an absent member is kept. Default: 30min.' }),
-    pause: boolean()
-      .optional()
-      .meta({ description: 'Watch, and change nothing. Default: off.' }),
+    pause: boolean().optional().meta({ description: 'Watch, and change nothing. Default: off.' }),
     postgresql: dynamicPostgresqlSchema.optional(),
     synchronous_mode: oneOf('off', 'on', 'quorum', 'false', 'true', 'no', 'yes', '0', '1')
       .optional()
       .meta({
-        description: 'Only off: synchronous replication is not maintained yet. In bootstrap.dcs on and quorum are refused.',
+        description:
+          'Only off: synchronous replication is not maintained yet. In bootstrap.dcs on and quorum are refused.',
       }),
     standby_cluster: z
       .unknown()
       .optional()
       .meta({ description: 'Not supported yet. In bootstrap.dcs it is refused.' }),
     failsafe_mode: boolean().optional().meta({
-      description: 'Not supported yet: without etcd the primary becomes read-only when its lease ends.',
+      description:
+        'Not supported yet: without etcd the primary becomes read-only when its lease ends.',
     }),
     synchronous_mode_strict: unsupported('synchronous replication is not maintained'),
     synchronous_node_count: unsupported('synchronous replication is not maintained'),

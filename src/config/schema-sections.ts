@@ -8,20 +8,29 @@ import { boolean, integer, lines, oneOf, secret, text, toolOptions } from './val
 export const logSchema = z
   .looseObject(
     {
-      type: oneOf('plain', 'json').default('plain').meta({ description: 'One line of text, or one JSON object, each. Default: plain.' }),
+      type: oneOf('plain', 'json')
+        .default('plain')
+        .meta({ description: 'One line of text, or one JSON object, each. Default: plain.' }),
       level: oneOf('DEBUG', 'INFO', 'WARNING', 'WARN', 'ERROR', 'CRITICAL', 'FATAL')
         .default('INFO')
         .meta({ description: 'Lowest level that is written. Default: INFO.' }),
       format: z
         .unknown()
         .optional()
-        .meta({ description: 'Layout of plain lines, such as %(asctime)s %(levelname)s: %(message)s.', allowed: 'text' }),
-      dateformat: text().optional().meta({ description: 'strftime layout of asctime. Default: 2026-07-01 12:00:00,123.' }),
+        .meta({
+          description: 'Layout of plain lines, such as %(asctime)s %(levelname)s: %(message)s.',
+          allowed: 'text',
+        }),
+      dateformat: text()
+        .optional()
+        .meta({ description: 'strftime layout of asctime. Default: 2026-07-01 12:00:00,123.' }),
       static_fields: z
         .record(z.string(), z.unknown(), { error: 'a map' })
         .default({})
         .meta({ description: 'Fields added to each JSON object.', allowed: 'a map' }),
-      max_queue_size: withoutEffect('at most 1 MiB of lines waits for a slow reader; what is dropped is counted'),
+      max_queue_size: withoutEffect(
+        'at most 1 MiB of lines waits for a slow reader; what is dropped is counted',
+      ),
       traceback_level: withoutEffect('errors are always written with their cause'),
       deduplicate_heartbeat_logs: withoutEffect('only changes are written anyway'),
       dir: unsupported('lines go to standard output'),
@@ -43,7 +52,10 @@ export const restapiSchema = z
       listen: listenAddress().meta({ description: 'Where the REST API listens.' }),
       connect_address: connectAddress()
         .optional()
-        .meta({ description: 'Where other members reach it. Default: listen, if that names one reachable host.' }),
+        .meta({
+          description:
+            'Where other members reach it. Default: listen, if that names one reachable host.',
+        }),
       certfile: refused('the other members and load balancers would expect https'),
       keyfile: unsupported('the REST API speaks plain HTTP'),
       keyfile_password: unsupported('the REST API speaks plain HTTP'),
@@ -83,18 +95,26 @@ export const etcd3Schema = z
     {
       hosts: hosts().optional().meta({ description: 'Members of etcd.' }),
       host: hosts().optional().meta({ description: 'One member of etcd.' }),
-      url: text('http://host:port or https://host:port').optional().meta({ description: 'One member of etcd, with its protocol.' }),
-      port: integer(1, 65_535).default(2379).meta({ description: 'Port where none is given. Default: 2379.' }),
+      url: text('http://host:port or https://host:port')
+        .optional()
+        .meta({ description: 'One member of etcd, with its protocol.' }),
+      port: integer(1, 65_535)
+        .default(2379)
+        .meta({ description: 'Port where none is given. Default: 2379.' }),
       protocol: oneOf('http', 'https').optional().meta({ description: 'Default: http.' }),
       username: text().optional().meta({ description: 'User of etcd.' }),
       password: secret().optional().meta({ description: 'Its password.' }),
-      cacert: text('a file').optional().meta({ description: 'Certificate authority of etcd (PEM).' }),
+      cacert: text('a file')
+        .optional()
+        .meta({ description: 'Certificate authority of etcd (PEM).' }),
       cert: text('a file').optional().meta({ description: 'Client certificate (PEM).' }),
       key: text('a file').optional().meta({ description: 'Key of the client certificate (PEM).' }),
       srv: refused('etcd is not looked up by DNS yet: name its members in etcd3.hosts'),
       srv_suffix: refused('etcd is not looked up by DNS yet: name its members in etcd3.hosts'),
       proxy: refused('proxies of etcd are not supported yet: name its members in etcd3.hosts'),
-      use_proxies: refused('proxies of etcd are not supported yet: name its members in etcd3.hosts'),
+      use_proxies: refused(
+        'proxies of etcd are not supported yet: name its members in etcd3.hosts',
+      ),
     },
     { error: 'a map' },
   )
@@ -103,17 +123,31 @@ export const etcd3Schema = z
 export const bootstrapSchema = z
   .looseObject(
     {
-      dcs: dynamicSchema.prefault({}).meta({ description: 'What /config begins with when the cluster is created. Of no effect later.' }),
+      dcs: dynamicSchema
+        .prefault({})
+        .meta({
+          description: 'What /config begins with when the cluster is created. Of no effect later.',
+        }),
       method: text().default('initdb').meta({ description: 'Only initdb.' }),
       initdb: toolOptions().default([]).meta({ description: 'Options for initdb.' }),
-      pg_hba: lines().optional().meta({ description: 'Lines added to pg_hba.conf at bootstrap, if postgresql.pg_hba is not set.' }),
-      post_bootstrap: text('a command').optional().meta({ description: 'Command run once, on the new primary, with a connection string.' }),
-      post_init: text('a command').optional().meta({ description: 'Old name of post_bootstrap, which wins.' }),
+      pg_hba: lines()
+        .optional()
+        .meta({
+          description: 'Lines added to pg_hba.conf at bootstrap, if postgresql.pg_hba is not set.',
+        }),
+      post_bootstrap: text('a command')
+        .optional()
+        .meta({ description: 'Command run once, on the new primary, with a connection string.' }),
+      post_init: text('a command')
+        .optional()
+        .meta({ description: 'Old name of post_bootstrap, which wins.' }),
       users: unsupported('roles are made by bootstrap.post_bootstrap'),
     },
     { error: 'a map' },
   )
-  .meta({ description: 'How the cluster is created. Without this section this member never creates one.' });
+  .meta({
+    description: 'How the cluster is created. Without this section this member never creates one.',
+  });
 
 export const watchdogSchema = z
   .looseObject(
@@ -134,24 +168,36 @@ export const tagsSchema = z
   .looseObject(
     {
       nofailover: boolean().optional().meta({ description: 'This member never becomes primary.' }),
-      failover_priority: integer(-1_000_000).optional().meta({ description: 'Among equals the highest wins; 0: never primary. Default: 1.' }),
+      failover_priority: integer(-1_000_000)
+        .optional()
+        .meta({ description: 'Among equals the highest wins; 0: never primary. Default: 1.' }),
       noloadbalance: boolean().optional().meta({ description: 'GET /replica answers 503.' }),
-      clonefrom: boolean().optional().meta({ description: 'Others prefer to clone from this member.' }),
+      clonefrom: boolean()
+        .optional()
+        .meta({ description: 'Others prefer to clone from this member.' }),
       nostream: boolean().optional().meta({ description: 'Replicates from the archive only.' }),
-      replicatefrom: text().optional().meta({ description: 'Member to stream from instead of the primary.' }),
+      replicatefrom: text()
+        .optional()
+        .meta({ description: 'Member to stream from instead of the primary.' }),
       nosync: boolean().optional().meta({ description: 'Never a synchronous standby.' }),
-      sync_priority: integer(-1_000_000).optional().meta({ description: 'Preference as synchronous standby; 0: never. Default: 1.' }),
+      sync_priority: integer(-1_000_000)
+        .optional()
+        .meta({ description: 'Preference as synchronous standby; 0: never. Default: 1.' }),
     },
     { error: 'a map' },
   )
   .prefault({})
-  .meta({ description: 'Tags of this member; others than these are published as they are.', open: true });
+  .meta({
+    description: 'Tags of this member; others than these are published as they are.',
+    open: true,
+  });
 
 export const tenureSchema = z
   .looseObject(
     {
       state_dir: text('a folder').optional().meta({
-        description: 'Where the daemon remembers unfinished work; never inside data_dir. Default: data_dir with .tenure appended.',
+        description:
+          'Where the daemon remembers unfinished work; never inside data_dir. Default: data_dir with .tenure appended.',
       }),
     },
     { error: 'a map' },

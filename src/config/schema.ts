@@ -14,17 +14,21 @@ import {
   tenureSchema,
   watchdogSchema,
 } from './schema-sections.ts';
-import { text } from './values.ts';
+import { memberName, text } from './values.ts';
 
-const otherStore = 'only etcd3 is supported; with two stores configured it would not be clear which one decides';
-const keyPart = 'text without /';
+const otherStore =
+  'only etcd3 is supported; with two stores configured it would not be clear which one decides';
 
 export const localSchema = z
   .looseObject(
     {
-      scope: text(keyPart).meta({ description: 'Name of the cluster.' }),
-      namespace: text().default('/service').meta({ description: 'Where the cluster lies in etcd. Default: /service.' }),
-      name: text(keyPart).meta({ description: 'Name of this member; one of a kind in the cluster.' }),
+      scope: text().meta({ description: 'Name of the cluster.' }),
+      namespace: text()
+        .default('/service')
+        .meta({ description: 'Where the cluster lies in etcd. Default: /service.' }),
+      name: memberName().meta({
+        description: 'Name of this member; one of a kind in the cluster.',
+      }),
       log: logSchema,
       restapi: restapiSchema,
       etcd3: etcd3Schema,
@@ -33,7 +37,9 @@ export const localSchema = z
       watchdog: watchdogSchema,
       tags: tagsSchema,
       tenure: tenureSchema,
-      ctl: unsupported('there is no command line client yet, and members are asked without certificates'),
+      ctl: unsupported(
+        'there is no command line client yet, and members are asked without certificates',
+      ),
       thread_pool_size: withoutEffect('there are no threads'),
       thread_stack_size: withoutEffect('there are no threads'),
       citus: refused('each Citus group is a cluster under its own key, which is not supported yet'),

@@ -7,7 +7,10 @@ type LocalTags = LocalConfig['tags'];
 /** False ones of these are left out of what is published. */
 const BOOLEAN_TAGS = ['clonefrom', 'nofailover', 'noloadbalance', 'nosync', 'nostream'];
 /** A false boolean is published all the same when its priority is set. */
-const PRIORITY_OF: Readonly<Record<string, string>> = { nofailover: 'failover_priority', nosync: 'sync_priority' };
+const PRIORITY_OF: Readonly<Record<string, string>> = {
+  nofailover: 'failover_priority',
+  nosync: 'sync_priority',
+};
 
 export function effectiveTags(tags: LocalTags): Tags {
   // The boolean wins over the priority: with nofailover false, priority 0 counts as the default.
@@ -42,7 +45,12 @@ export function tagConflicts(tags: LocalTags): string[] {
   ].filter((line) => line !== null);
 }
 
-function conflict(name: string, value: boolean | undefined, priorityName: string, priority: number | undefined): string | null {
+function conflict(
+  name: string,
+  value: boolean | undefined,
+  priorityName: string,
+  priority: number | undefined,
+): string | null {
   if (value === undefined || priority === undefined || value === priority <= 0) return null;
   const shown = value ? 'True' : 'False';
   return `Conflicting configuration between ${name}: ${shown} and ${priorityName}: ${priority}. Defaulting to ${name}: ${shown}`;

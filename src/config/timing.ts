@@ -20,7 +20,10 @@ const KEYS = [
 ] as const;
 
 /** Whole seconds, raised to the floors, and loop_wait + 2 * retry_timeout <= ttl; in memory only. */
-export function effectiveTiming(wanted: Timing, allMembersRunTenure: boolean): { timing: Timing; warnings: string[] } {
+export function effectiveTiming(
+  wanted: Timing,
+  allMembersRunTenure: boolean,
+): { timing: Timing; warnings: string[] } {
   const warnings: string[] = [];
   const floors = allMembersRunTenure ? OUR_FLOORS : PATRONI_FLOORS;
   const timing = { ...wanted };
@@ -30,7 +33,9 @@ export function effectiveTiming(wanted: Timing, allMembersRunTenure: boolean): {
     timing[key] = Math.max(seconds, floors[key]);
     if (timing[key] > seconds) {
       const where = allMembersRunTenure ? '' : ' while a member runs Patroni';
-      warnings.push(`${name}: ${seconds / 1000} is too low, at least ${floors[key] / 1000}${where}: ${timing[key] / 1000} is used`);
+      warnings.push(
+        `${name}: ${seconds / 1000} is too low, at least ${floors[key] / 1000}${where}: ${timing[key] / 1000} is used`,
+      );
     }
   }
   return { timing: fitted(timing, warnings), warnings };
@@ -46,6 +51,8 @@ function fitted(timing: Timing, warnings: string[]): Timing {
     room >= 1000
       ? `loop_wait ${loopWaitMs / 1000} is used`
       : `loop_wait ${loopWaitMs / 1000} and retry_timeout ${retryTimeoutMs / 1000} are used`;
-  warnings.push(`loop_wait + 2 * retry_timeout must not be above ttl (${timing.ttlMs / 1000}): ${used}`);
+  warnings.push(
+    `loop_wait + 2 * retry_timeout must not be above ttl (${timing.ttlMs / 1000}): ${used}`,
+  );
   return { ttlMs: timing.ttlMs, loopWaitMs, retryTimeoutMs };
 }

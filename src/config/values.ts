@@ -22,7 +22,11 @@ const MILLISECONDS: Readonly<Record<string, number>> = {
 type Plain = string | number | boolean;
 
 /** A number with an optional unit; `base` is what a bare number counts. Undefined: not understood. */
-function withUnit(value: unknown, units: Readonly<Record<string, number>>, base: number): number | undefined {
+function withUnit(
+  value: unknown,
+  units: Readonly<Record<string, number>>,
+  base: number,
+): number | undefined {
   if (typeof value === 'number') return Number.isFinite(value) ? value * base : undefined;
   if (typeof value !== 'string') return undefined;
   const match = /^\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*([a-z]*)\s*$/i.exec(value);
@@ -84,6 +88,14 @@ export function text(allowed = 'text (quote on, off, yes, no, true and false)') 
   });
 }
 
+/** A member's name is the last part of a key in the store, and goes into primary_conninfo. */
+export function memberName() {
+  return scalar('text without / and blanks', (value) => {
+    const read = words(value);
+    return read !== undefined && /^[^\s/]+$/.test(read) ? read : undefined;
+  });
+}
+
 /** Text that may hold anything, blanks and emptiness included; numbers as written. */
 export function secret() {
   return scalar('text (quote on, off, yes, no, true and false)', words);
@@ -103,10 +115,13 @@ export function oneOf<const T extends readonly string[]>(...names: T) {
 
 /** Milliseconds out of seconds or text with a unit. */
 export function duration(minimumSeconds: number) {
-  return scalar(`seconds, or a number with ms, s, min, h or d, at least ${minimumSeconds}`, (value) => {
-    const parsed = parseDuration(value);
-    return parsed !== undefined && parsed >= minimumSeconds * 1000 ? parsed : undefined;
-  });
+  return scalar(
+    `seconds, or a number with ms, s, min, h or d, at least ${minimumSeconds}`,
+    (value) => {
+      const parsed = parseDuration(value);
+      return parsed !== undefined && parsed >= minimumSeconds * 1000 ? parsed : undefined;
+    },
+  );
 }
 
 export function bytes(minimum: number) {
@@ -132,7 +147,9 @@ export function settingText(value: Plain): string {
 
 /** Settings of PostgreSQL by name: names in lower case, values as text. */
 export function postgresSettings() {
-  const value = z.union([z.string(), z.number(), z.boolean()], { error: 'text, a number or on/off' });
+  const value = z.union([z.string(), z.number(), z.boolean()], {
+    error: 'text, a number or on/off',
+  });
   return z
     .record(z.string(), value.transform(settingText), { error: 'a map of settings' })
     .transform((settings) =>
@@ -155,12 +172,16 @@ export interface ToolOption {
 /** `[{ encoding: UTF8 }, data-checksums]`, or a plain map of the same. */
 export function toolOptions() {
   const allowed = 'a list of names and of maps from name to value';
-  const value = z.union([z.string(), z.number(), z.boolean()], { error: 'text, a number or on/off' });
+  const value = z.union([z.string(), z.number(), z.boolean()], {
+    error: 'text, a number or on/off',
+  });
   const map = z.record(z.string(), value, { error: allowed });
   const entry = z.union([z.string(), map], { error: 'a name, or a map from name to value' });
   return z
     .union([z.array(entry), map], { error: allowed })
-    .transform((options): readonly ToolOption[] => (Array.isArray(options) ? options : [options]).flatMap(optionsOf))
+    .transform((options): readonly ToolOption[] =>
+      (Array.isArray(options) ? options : [options]).flatMap(optionsOf),
+    )
     .meta({ allowed });
 }
 

@@ -16,6 +16,7 @@ const NARROWER: Readonly<Record<string, RegExp>> = {
 };
 
 function narrowed(tag: ScalarTag): ScalarTag {
+  if (tag.test?.test('.nan')) return tag;
   const kind = tag.tag.replace('tag:yaml.org,2002:', '');
   const test =
     kind === 'bool'
@@ -47,18 +48,31 @@ export function parseYaml(content: string, source: string): Record<string, unkno
   const faults = document.errors.map((error) => {
     const at = error.linePos?.[0];
     const where = at ? `line ${at.line}, column ${at.col}: ` : '';
-    return `${where}${error.message.split(/ at line \d+|\n/)[0] ?? error.message}`;
+    // The rest of the message quotes the file, which may hold passwords.
+    const reason = error.message.split(/ at line \d+|\n/)[0] ?? error.message;
+    const key =
+      error.code === 'DUPLICATE_KEY'
+        ? ` (${/^[\w.-]*/.exec(content.slice(error.pos[0]))?.[0]})`
+        : '';
+    return `${where}${reason}${key}`;
   });
   if (faults.length > 0) throw new ConfigError(source, faults);
   visit(document, { Pair: (_index, pair) => keepKeyAsWritten(pair) });
   if (document.contents === null) return {};
-  if (!isMap(document.contents)) throw new ConfigError(source, ['line 1: found no map, allowed: a map of sections']);
-  return plain(document.toJS()) as Record<string, unknown>;
+  if (!isMap(document.contents))
+    throw new ConfigError(source, ['line 1: found no map, allowed: a map of sections']);
+  try {
+    return plain(document.toJS()) as Record<string, unknown>;
+  } catch (error) {
+    // Aliases and merges are followed only now.
+    throw new ConfigError(source, [(error as Error).message], { cause: error });
+  }
 }
 
 function keepKeyAsWritten(pair: Pair): void {
   const key = pair.key;
-  if (isScalar(key) && typeof key.value !== 'symbol' && key.source !== undefined) key.value = key.source;
+  if (isScalar(key) && typeof key.value !== 'symbol' && key.source !== undefined)
+    key.value = key.source;
 }
 
 /** BigInt to number where that is exact, to text elsewhere. */

@@ -1,6 +1,7 @@
 /** A job is in progress on the local PostgreSQL (rule S9). */
-import { decision, memberNamed, type Rule, runningJob, type Situation } from './rules.ts';
+
 import type { Decision } from './model.ts';
+import { decision, memberNamed, type Rule, runningJob, type Situation } from './rules.ts';
 
 export const busy: readonly Rule[] = [
   { id: 'busy.lost-leadership', when: lostLeadership },
@@ -9,7 +10,9 @@ export const busy: readonly Rule[] = [
     id: 'busy.wait',
     when: ({ seen }) => {
       const job = runningJob(seen);
-      return job === null ? null : decision(seen, 'busy.wait', `${job.kind} ${job.detail} in progress: ${job.phase}`);
+      return job === null
+        ? null
+        : decision(seen, 'busy.wait', `${job.kind} ${job.detail} in progress: ${job.phase}`);
     },
   },
 ];
@@ -18,12 +21,24 @@ export const busy: readonly Rule[] = [
 function lostLeadership({ seen, otherLeader }: Situation): Decision | null {
   const job = runningJob(seen);
   if (job?.kind !== 'start' || job.detail !== 'as primary' || otherLeader === null) return null;
-  return decision(seen, 'busy.lost-leadership', `${otherLeader.name} took the lease while PostgreSQL was starting`, [{ do: 'cancelJob' }], 100);
+  return decision(
+    seen,
+    'busy.lost-leadership',
+    `${otherLeader.name} took the lease while PostgreSQL was starting`,
+    [{ do: 'cancelJob' }],
+    100,
+  );
 }
 
 /** A clone from a member that is gone cannot end well; a rewind must not be cut (rule S9). */
 function sourceGone({ seen, cluster }: Situation): Decision | null {
   const job = runningJob(seen);
   if (job?.kind !== 'clone' || memberNamed(cluster, job.detail) !== null) return null;
-  return decision(seen, 'busy.source-gone', `${job.detail} is gone, cancelling the clone from it`, [{ do: 'cancelJob' }], 100);
+  return decision(
+    seen,
+    'busy.source-gone',
+    `${job.detail} is gone, cancelling the clone from it`,
+    [{ do: 'cancelJob' }],
+    100,
+  );
 }

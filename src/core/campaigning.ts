@@ -1,9 +1,9 @@
 /** Nobody holds the leader key (contract 5.9; rules S1, S6, F3, F4; field D13, D20, D26). */
-import { candidacy, type Candidacy, nextTimeline } from './candidates.ts';
+import { type Candidacy, candidacy, nextTimeline } from './candidates.ts';
 import { clusterTimeline } from './history.ts';
+import { pauseAfterFailure } from './joining.ts';
 import type { Decision, Handover } from './model.ts';
 import { decision, type Rule, runsAsPrimary, runsAsStandby, type Situation } from './rules.ts';
-import { pauseAfterFailure } from './joining.ts';
 
 const SOON_MS = 250;
 
@@ -20,7 +20,9 @@ export const campaigning: readonly Rule[] = [
 ];
 
 function noLease({ seen }: Situation): Decision | null {
-  return seen.lease.leaseId === null ? decision(seen, 'campaign.no-lease', 'waiting for a lease from the store', [], SOON_MS) : null;
+  return seen.lease.leaseId === null
+    ? decision(seen, 'campaign.no-lease', 'waiting for a lease from the store', [], SOON_MS)
+    : null;
 }
 
 /** A primary that others have left behind must not come back as one (field D13). */
@@ -29,7 +31,9 @@ function stalePrimary(s: Situation): Decision | null {
   if (!runsAsPrimary(s) || sql === null || sql.timeline === null) return null;
   const own = sql.timeline;
   const recorded = clusterTimeline(cluster.history) ?? 0;
-  const ahead = cluster.members.find((member) => member.name !== seen.name && (member.timeline ?? 0) > own);
+  const ahead = cluster.members.find(
+    (member) => member.name !== seen.name && (member.timeline ?? 0) > own,
+  );
   const alive = seen.peers.find((peer) => peer.answer.known && !peer.answer.value.inRecovery);
   if (own >= recorded && ahead === undefined && alive === undefined) return null;
   const why =
@@ -53,11 +57,21 @@ function keep(s: Situation): Decision | null {
   if (!runsAsPrimary(s)) return null;
   const blocked = barredPrimary(s);
   if (blocked !== null) {
-    return decision(seen, 'campaign.keep', `not taking the lease: ${blocked}`, [
-      { do: 'startJob', job: { kind: 'stop', mode: 'fast', becomeStandby: true } },
-    ], SOON_MS);
+    return decision(
+      seen,
+      'campaign.keep',
+      `not taking the lease: ${blocked}`,
+      [{ do: 'startJob', job: { kind: 'stop', mode: 'fast', becomeStandby: true } }],
+      SOON_MS,
+    );
   }
-  return decision(seen, 'campaign.keep', 'running as primary with the leader key free; taking it', [{ do: 'campaign', claim: null }], SOON_MS);
+  return decision(
+    seen,
+    'campaign.keep',
+    'running as primary with the leader key free; taking it',
+    [{ do: 'campaign', claim: null }],
+    SOON_MS,
+  );
 }
 
 function barredPrimary({ seen }: Situation): string | null {
@@ -70,15 +84,32 @@ function barredPrimary({ seen }: Situation): string | null {
 /** A key deleted by hand leaves its lease alive, and its holder writing until the deadline (S1). */
 function vanishedLease({ seen, cluster }: Situation): Decision | null {
   const last = seen.memory.lastLeader;
-  if (last === null || last.name === seen.name || !last.tenure || validHandover({ seen, cluster }) !== null) return null;
+  if (
+    last === null ||
+    last.name === seen.name ||
+    !last.tenure ||
+    validHandover({ seen, cluster }) !== null
+  )
+    return null;
   if (last.leaseId === null) return null;
   if (seen.vanishedLeaseMs.known && seen.vanishedLeaseMs.value === 0) return null;
-  const why = seen.vanishedLeaseMs.known ? `lives for ${Math.round(seen.vanishedLeaseMs.value)} ms more` : `cannot be read: ${seen.vanishedLeaseMs.why}`;
-  return decision(seen, 'campaign.vanished-lease', `the leader key is gone without a hand-over, but the lease of ${last.name} ${why}`, [], SOON_MS);
+  const why = seen.vanishedLeaseMs.known
+    ? `lives for ${Math.round(seen.vanishedLeaseMs.value)} ms more`
+    : `cannot be read: ${seen.vanishedLeaseMs.why}`;
+  return decision(
+    seen,
+    'campaign.vanished-lease',
+    `the leader key is gone without a hand-over, but the lease of ${last.name} ${why}`,
+    [],
+    SOON_MS,
+  );
 }
 
 /** The marker belongs to this vacancy only when nobody has led since. */
-export function validHandover({ seen, cluster }: Pick<Situation, 'seen' | 'cluster'>): Handover | null {
+export function validHandover({
+  seen,
+  cluster,
+}: Pick<Situation, 'seen' | 'cluster'>): Handover | null {
   const marker = cluster.handover;
   if (marker === null) return null;
   const last = seen.memory.lastLeader;
@@ -88,10 +119,21 @@ export function validHandover({ seen, cluster }: Pick<Situation, 'seen' | 'clust
 /** Only a primary restores an emptied store; a replica gives it one lease's time to do so (field D20). */
 function wipedStore(s: Situation): Decision | null {
   const { seen, cluster } = s;
-  if (cluster.initialize.kind === 'initialized' || runsAsPrimary(s) || seen.postgres.dataDirectory.kind !== 'cluster') return null;
+  if (
+    cluster.initialize.kind === 'initialized' ||
+    runsAsPrimary(s) ||
+    seen.postgres.dataDirectory.kind !== 'cluster'
+  )
+    return null;
   const patience = seen.settings.ttlMs + 2 * seen.settings.loopWaitMs;
   if (leaderlessMs(s) >= patience) return null;
-  return decision(seen, 'campaign.wiped-store', 'the store does not know this cluster; waiting for its primary to restore /initialize', [], 1000);
+  return decision(
+    seen,
+    'campaign.wiped-store',
+    'the store does not know this cluster; waiting for its primary to restore /initialize',
+    [],
+    1000,
+  );
 }
 
 function leaderlessMs({ seen }: Situation): number {
@@ -108,10 +150,20 @@ export function ownCandidacy(s: Situation): Candidacy | null {
   const handover: Handover | null =
     marker === null && named === null
       ? null
-      : { leader: '', floorLsn: null, timeline: null, modRevision: 0, ...(marker ?? {}), candidate: named };
+      : {
+          leader: '',
+          floorLsn: null,
+          timeline: null,
+          modRevision: 0,
+          ...(marker ?? {}),
+          candidate: named,
+        };
   return candidacy({
     name: seen.name,
-    position: { timeline: sql.timeline ?? 0, lsn: Math.max(sql.receiveLsn ?? 0, sql.replayLsn ?? 0) },
+    position: {
+      timeline: sql.timeline ?? 0,
+      lsn: Math.max(sql.receiveLsn ?? 0, sql.replayLsn ?? 0),
+    },
     peers: seen.peers,
     cluster,
     settings: seen.settings,
@@ -125,18 +177,36 @@ function race(s: Situation): Decision | null {
   const chances = ownCandidacy(s);
   if (chances === null || sql === null) return null;
   if (!chances.eligible) {
-    return decision(seen, 'campaign.race', `not taking the lease: ${chances.why}`, [], chances.waiting ? SOON_MS : 1000);
+    return decision(
+      seen,
+      'campaign.race',
+      `not taking the lease: ${chances.why}`,
+      [],
+      chances.waiting ? SOON_MS : 1000,
+    );
   }
   const claim = nextTimeline(cluster, sql.timeline ?? 0);
-  return decision(seen, 'campaign.race', `taking the lease with timeline ${claim}: ${chances.why}`, [
-    { do: 'campaign', claim },
-    { do: 'startJob', job: { kind: 'promote', claim } },
-  ], SOON_MS);
+  return decision(
+    seen,
+    'campaign.race',
+    `taking the lease with timeline ${claim}: ${chances.why}`,
+    [
+      { do: 'campaign', claim },
+      { do: 'startJob', job: { kind: 'promote', claim } },
+    ],
+    SOON_MS,
+  );
 }
 
 function endOrphans({ seen }: Situation): Decision | null {
   if (seen.postgres.postmaster.kind !== 'none' || seen.postgres.orphans === 0) return null;
-  return decision(seen, 'campaign.end-orphans', `${seen.postgres.orphans} processes outlived their postmaster and may still acknowledge; ending them`, [{ do: 'killOrphans' }], 0);
+  return decision(
+    seen,
+    'campaign.end-orphans',
+    `${seen.postgres.orphans} processes outlived their postmaster and may still acknowledge; ending them`,
+    [{ do: 'killOrphans' }],
+    0,
+  );
 }
 
 /** Whatever it was before: without the lease it is started as a standby, and only as that (field D13). */
@@ -144,25 +214,45 @@ function startStandby({ seen }: Situation): Decision | null {
   const { postmaster, interrupted, dataDirectory } = seen.postgres;
   if (postmaster.kind !== 'none' || dataDirectory.kind !== 'cluster') return null;
   if (interrupted !== null) {
-    return decision(seen, 'campaign.start-standby', `the data directory is not whole (${interrupted} unfinished); waiting for a leader to clone from`, [], 1000);
+    return decision(
+      seen,
+      'campaign.start-standby',
+      `the data directory is not whole (${interrupted} unfinished); waiting for a leader to clone from`,
+      [],
+      1000,
+    );
   }
   const pause = pauseAfterFailure(seen);
-  if (pause > 0) return decision(seen, 'campaign.start-standby', `start failed: ${seen.memory.failures.at(-1)?.why ?? ''}; pausing`, [], Math.min(pause, 1000));
-  return decision(seen, 'campaign.start-standby', 'nobody leads; starting as a standby to take part in the race', [
-    { do: 'startJob', job: { kind: 'start', as: 'standby', upstream: null } },
-  ], SOON_MS);
+  if (pause > 0)
+    return decision(
+      seen,
+      'campaign.start-standby',
+      `start failed: ${seen.memory.failures.at(-1)?.why ?? ''}; pausing`,
+      [],
+      Math.min(pause, 1000),
+    );
+  return decision(
+    seen,
+    'campaign.start-standby',
+    'nobody leads; starting as a standby to take part in the race',
+    [{ do: 'startJob', job: { kind: 'start', as: 'standby', upstream: null } }],
+    SOON_MS,
+  );
 }
 
 function waitForServer({ seen }: Situation): Decision {
   const { ready, sql, standbySignal, postmaster } = seen.postgres;
   const why = `nobody leads, and PostgreSQL ${ready === 'rejecting' ? 'is still starting up' : `cannot be asked: ${sql.known ? 'in transition' : sql.why}`}`;
   const perhapsPrimary = postmaster.kind !== 'none' && !sql.known && !standbySignal;
-  const overdue = perhapsPrimary && (seen.lease.deadline === null || seen.now >= seen.lease.deadline);
+  const overdue =
+    perhapsPrimary && (seen.lease.deadline === null || seen.now >= seen.lease.deadline);
   return decision(
     seen,
     'campaign.wait-for-server',
     overdue ? `${why}; it may be a primary without a lease, stopping it` : why,
-    overdue ? [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }] : [],
+    overdue
+      ? [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }]
+      : [],
     SOON_MS,
   );
 }

@@ -66,7 +66,12 @@ function livePrimary({ peers }: CandidateSituation): Candidacy | null {
 }
 
 /** A timeline that nobody recorded comes from a promotion outside the race (field D44, D51). */
-function unrecordedTimeline({ position, cluster, settings, name }: CandidateSituation): Candidacy | null {
+function unrecordedTimeline({
+  position,
+  cluster,
+  settings,
+  name,
+}: CandidateSituation): Candidacy | null {
   const recorded = recordedTimeline(cluster);
   if (recorded === null) {
     return settings.checkTimeline && position.timeline === 0 ? no('own timeline is unknown') : null;
@@ -97,7 +102,13 @@ export function recordedTimeline(cluster: ClusterView): number | null {
 }
 
 /** A planned hand-over loses nothing: nobody below its end wins while a living member has it (F4). */
-function belowFloor({ handover, position, cluster, peers, name }: CandidateSituation): Candidacy | null {
+function belowFloor({
+  handover,
+  position,
+  cluster,
+  peers,
+  name,
+}: CandidateSituation): Candidacy | null {
   const floor = handover?.floorLsn ?? null;
   if (handover === null || floor === null || position.lsn >= floor) return null;
   const holder = cluster.members.find((member) => {
@@ -112,7 +123,13 @@ function belowFloor({ handover, position, cluster, peers, name }: CandidateSitua
   );
 }
 
-function namedCandidate({ handover, peers, name, leaderlessMs, settings }: CandidateSituation): Candidacy | null {
+function namedCandidate({
+  handover,
+  peers,
+  name,
+  leaderlessMs,
+  settings,
+}: CandidateSituation): Candidacy | null {
   const candidate = handover?.candidate ?? null;
   if (candidate === null || leaderlessMs > settings.ttlMs) return null;
   if (candidate === name) return yes('named as the candidate of the hand-over');
@@ -143,10 +160,13 @@ function behindPeer(situation: CandidateSituation): Candidacy | null {
     if (tags.nofailover || tags.failoverPriority <= 0) continue;
     const theirs: Position = { timeline: timeline ?? position.timeline, lsn };
     if (!isRecorded(theirs.timeline, cluster)) continue;
-    if (isAhead(theirs, position)) return wait(`${peer.name} is ahead at ${at(theirs)}, own position is ${at(position)}`);
+    if (isAhead(theirs, position))
+      return wait(`${peer.name} is ahead at ${at(theirs)}, own position is ${at(position)}`);
     const equal = theirs.timeline === position.timeline && theirs.lsn === position.lsn;
     if (equal && tags.failoverPriority > settings.tags.failoverPriority) {
-      return wait(`${peer.name} has the same position and the higher failover_priority ${tags.failoverPriority}`);
+      return wait(
+        `${peer.name} has the same position and the higher failover_priority ${tags.failoverPriority}`,
+      );
     }
   }
   return null;
@@ -166,7 +186,9 @@ function behindSilentPeer(situation: CandidateSituation): Candidacy | null {
     const theirs = { timeline: member.timeline ?? position.timeline, lsn: member.position };
     return isRecorded(theirs.timeline, cluster) && isAhead(theirs, position);
   });
-  return silent === undefined ? null : wait(`${silent.name} does not answer but published a position ahead of ours`);
+  return silent === undefined
+    ? null
+    : wait(`${silent.name} does not answer but published a position ahead of ours`);
 }
 
 function isRecorded(timeline: number, cluster: ClusterView): boolean {
@@ -175,7 +197,9 @@ function isRecorded(timeline: number, cluster: ClusterView): boolean {
 }
 
 function isAhead(theirs: Position, ours: Position): boolean {
-  return theirs.timeline === ours.timeline ? theirs.lsn > ours.lsn : theirs.timeline > ours.timeline;
+  return theirs.timeline === ours.timeline
+    ? theirs.lsn > ours.lsn
+    : theirs.timeline > ours.timeline;
 }
 
 function mayLead(member: Member): boolean {
@@ -193,7 +217,10 @@ export function nextTimeline(cluster: ClusterView, own: number): number {
 export function handoverCandidates(cluster: ClusterView, leader: string): readonly string[] {
   return cluster.members
     .filter((member) => member.name !== leader && mayLead(member) && member.state === 'running')
-    .sort((a, b) => b.tags.failoverPriority - a.tags.failoverPriority || (b.position ?? 0) - (a.position ?? 0))
+    .sort(
+      (a, b) =>
+        b.tags.failoverPriority - a.tags.failoverPriority || (b.position ?? 0) - (a.position ?? 0),
+    )
     .map((member) => member.name);
 }
 

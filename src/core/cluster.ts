@@ -82,7 +82,11 @@ export type Initialize =
   | { readonly kind: 'absent' }
   /** A bootstrap is in progress (empty value); `owner` is known when one of our agents runs it. */
   | { readonly kind: 'bootstrapping'; readonly modRevision: number; readonly owner: string | null }
-  | { readonly kind: 'initialized'; readonly systemIdentifier: string; readonly modRevision: number }
+  | {
+      readonly kind: 'initialized';
+      readonly systemIdentifier: string;
+      readonly modRevision: number;
+    }
   | { readonly kind: 'garbage'; readonly text: string; readonly modRevision: number };
 
 export interface FailoverRequest {
@@ -129,7 +133,11 @@ export interface ClusterView {
   /** `/config` as it stands; absent and unreadable are different things (rule S4). */
   readonly config:
     | { readonly kind: 'absent' }
-    | { readonly kind: 'valid'; readonly values: Readonly<Record<string, unknown>>; readonly modRevision: number }
+    | {
+        readonly kind: 'valid';
+        readonly values: Readonly<Record<string, unknown>>;
+        readonly modRevision: number;
+      }
     | { readonly kind: 'garbage'; readonly text: string; readonly modRevision: number };
   readonly status: StatusKey;
   /** Null when the key is absent or unreadable; [] is a cluster on its first timeline. */

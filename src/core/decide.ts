@@ -8,8 +8,8 @@ import { busy } from './busy.ts';
 import { campaigning } from './campaigning.ts';
 import { following } from './following.ts';
 import { foreignDirectory, joining } from './joining.ts';
-import { leaveBlind, leaving } from './leaving.ts';
 import { leading } from './leading.ts';
+import { leaveBlind, leaving } from './leaving.ts';
 import type { Decision, Observation } from './model.ts';
 import { paused } from './paused.ts';
 import { decision, type Rule, runningJob, type Situation, situation } from './rules.ts';
@@ -50,14 +50,33 @@ function blind(seen: Observation, why: string): Decision {
   const directory = foreignDirectory(seen);
   if (directory !== null) return directory;
   const job = runningJob(seen);
-  if (job !== null) return decision(seen, 'blind.busy', `${job.kind} in progress: ${job.phase}; the store cannot be read: ${why}`, [], 1000);
+  if (job !== null)
+    return decision(
+      seen,
+      'blind.busy',
+      `${job.kind} in progress: ${job.phase}; the store cannot be read: ${why}`,
+      [],
+      1000,
+    );
   const { deadline } = seen.lease;
   const primary = seen.postgres.sql.known && !seen.postgres.sql.value.inRecovery;
   if (!primary || seen.settings.paused) {
-    return decision(seen, 'blind.wait', `the store cannot be read: ${why}; PostgreSQL is left as it is`, [], 1000);
+    return decision(
+      seen,
+      'blind.wait',
+      `the store cannot be read: ${why}; PostgreSQL is left as it is`,
+      [],
+      1000,
+    );
   }
   if (deadline !== null && seen.now < deadline) {
-    return decision(seen, 'blind.primary', 'the store cannot be read; writes go on until the proven lease ends', [], 500);
+    return decision(
+      seen,
+      'blind.primary',
+      'the store cannot be read; writes go on until the proven lease ends',
+      [],
+      500,
+    );
   }
   return decision(
     seen,

@@ -1,10 +1,19 @@
 /** Another member leads: come to follow it, and stay (contract 5.10.3, 5.14; rules S6–S8). */
+
+import type { Position } from './history.ts';
 import { cloneSource, pauseAfterFailure } from './joining.ts';
 import { formatLsn } from './lsn.ts';
 import type { Decision, Known, Member, Observation, Step } from './model.ts';
-import type { Position } from './history.ts';
 import { type LocalHistory, rejoin } from './rejoin.ts';
-import { decision, memberNamed, type Rule, runsAsPrimary, runsAsStandby, type Situation, upstreamOf } from './rules.ts';
+import {
+  decision,
+  memberNamed,
+  type Rule,
+  runsAsPrimary,
+  runsAsStandby,
+  type Situation,
+  upstreamOf,
+} from './rules.ts';
 import { wantedSlots } from './slots.ts';
 
 const SOON_MS = 250;
@@ -40,7 +49,12 @@ function demote(s: Situation): Decision | null {
 }
 
 function endOrphans({ seen, otherLeader }: Situation): Decision | null {
-  if (otherLeader === null || seen.postgres.postmaster.kind !== 'none' || seen.postgres.orphans === 0) return null;
+  if (
+    otherLeader === null ||
+    seen.postgres.postmaster.kind !== 'none' ||
+    seen.postgres.orphans === 0
+  )
+    return null;
   return decision(
     seen,
     'follow.end-orphans',
@@ -58,11 +72,21 @@ function restartStandby(s: Situation): Decision | null {
   if (!control.known || !standbySignal || seen.memory.failures.length > 0) return null;
   // Stopped on purpose to be rewound or cloned: starting it again would go in circles.
   if (seen.job?.kind === 'stop' && seen.job.detail.includes('diverged')) return null;
-  const made = (seen.job?.kind === 'clone' || seen.job?.kind === 'rewind') && seen.job.outcome?.ok === true;
-  if (!made && control.value.state !== 'shut down in recovery' && control.value.state !== 'in archive recovery') return null;
+  const made =
+    (seen.job?.kind === 'clone' || seen.job?.kind === 'rewind') && seen.job.outcome?.ok === true;
+  if (
+    !made &&
+    control.value.state !== 'shut down in recovery' &&
+    control.value.state !== 'in archive recovery'
+  )
+    return null;
   const target = followTarget(s, otherLeader);
   if (target === null || upstreamOf(target) === null) return null;
-  return startStandby(s, target, made ? `after the ${seen.job?.kind}` : 'it was a standby when it stopped');
+  return startStandby(
+    s,
+    target,
+    made ? `after the ${seen.job?.kind}` : 'it was a standby when it stopped',
+  );
 }
 
 function startStandby({ seen }: Situation, target: Member, why: string): Decision {
@@ -79,7 +103,13 @@ function pauseBetweenTries({ seen, otherLeader }: Situation): Decision | null {
   const pause = pauseAfterFailure(seen);
   if (otherLeader === null || seen.postgres.postmaster.kind !== 'none' || pause === 0) return null;
   const last = seen.memory.failures.at(-1);
-  return decision(seen, 'follow.pause', `${last?.kind ?? 'work'} failed (${last?.why ?? ''}); trying again in ${Math.round(pause / 1000)} s`, [], Math.min(pause, 1000));
+  return decision(
+    seen,
+    'follow.pause',
+    `${last?.kind ?? 'work'} failed (${last?.why ?? ''}); trying again in ${Math.round(pause / 1000)} s`,
+    [],
+    Math.min(pause, 1000),
+  );
 }
 
 function rejoinStopped(s: Situation): Decision | null {
@@ -88,20 +118,26 @@ function rejoinStopped(s: Situation): Decision | null {
   const verdict = compare(s, otherLeader, seen.postgres.walEnd);
   const target = followTarget(s, otherLeader);
   const from = upstreamOf(otherLeader);
-  const say = (why: string, steps: readonly Step[]): Decision => decision(seen, 'follow.rejoin', why, steps, SOON_MS);
+  const say = (why: string, steps: readonly Step[]): Decision =>
+    decision(seen, 'follow.rejoin', why, steps, SOON_MS);
   switch (verdict.how) {
     case 'follow':
-      if (target === null || upstreamOf(target) === null) return say(`${otherLeader.name} has not published how to reach it`, []);
+      if (target === null || upstreamOf(target) === null)
+        return say(`${otherLeader.name} has not published how to reach it`, []);
       return say(`following ${target.name}: ${verdict.why}`, [
         { do: 'startJob', job: { kind: 'start', as: 'standby', upstream: upstreamOf(target) } },
       ]);
     case 'rewind':
       if (from === null) return say(`${otherLeader.name} has not published how to reach it`, []);
-      return say(`rewinding to ${from.name}: ${verdict.why}`, [{ do: 'startJob', job: { kind: 'rewind', from, why: verdict.why } }]);
+      return say(`rewinding to ${from.name}: ${verdict.why}`, [
+        { do: 'startJob', job: { kind: 'rewind', from, why: verdict.why } },
+      ]);
     case 'clone': {
       const source = cloneSource(s, otherLeader);
       if (source === null) return say(`${otherLeader.name} has not published how to reach it`, []);
-      return say(`cloning from ${source.name}: ${verdict.why}`, [{ do: 'startJob', job: { kind: 'clone', from: source, why: verdict.why } }]);
+      return say(`cloning from ${source.name}: ${verdict.why}`, [
+        { do: 'startJob', job: { kind: 'clone', from: source, why: verdict.why } },
+      ]);
     }
     case 'wait':
       return say(verdict.why, []);
@@ -110,7 +146,11 @@ function rejoinStopped(s: Situation): Decision | null {
   }
 }
 
-function compare(s: Situation, leader: Member, position: Known<Position>): ReturnType<typeof rejoin> {
+function compare(
+  s: Situation,
+  leader: Member,
+  position: Known<Position>,
+): ReturnType<typeof rejoin> {
   const { seen, cluster } = s;
   const local: LocalHistory = {
     position,
@@ -120,21 +160,40 @@ function compare(s: Situation, leader: Member, position: Known<Position>): Retur
     rewindFailed: seen.memory.failures.some((failure) => failure.kind === 'rewind'),
     promotedHere: seen.memory.promotedHere,
   };
-  const upstream = { name: leader.name, checkpointDone: leader.checkpointAfterPromote, facts: seen.upstream };
+  const upstream = {
+    name: leader.name,
+    checkpointDone: leader.checkpointAfterPromote,
+    facts: seen.upstream,
+  };
   return rejoin(seen.name, local, upstream, cluster.timelines, seen.settings);
 }
 
 /** A running standby that does not stream may have gone another way than the leader (S6, field D44). */
 function divergedWhileRunning(s: Situation): Decision | null {
   const { seen, otherLeader, sql } = s;
-  if (otherLeader === null || sql === null || !runsAsStandby(s) || !notStreaming(seen) || !seen.upstream.known) return null;
+  if (
+    otherLeader === null ||
+    sql === null ||
+    !runsAsStandby(s) ||
+    !notStreaming(seen) ||
+    !seen.upstream.known
+  )
+    return null;
   const lsn = Math.max(sql.receiveLsn ?? 0, sql.replayLsn ?? 0);
   const position: Known<Position> =
-    sql.timeline === null ? { known: false, why: 'no timeline yet' } : { known: true, value: { timeline: sql.timeline, lsn } };
+    sql.timeline === null
+      ? { known: false, why: 'no timeline yet' }
+      : { known: true, value: { timeline: sql.timeline, lsn } };
   const verdict = compare(s, otherLeader, position);
   if (verdict.how === 'follow' || verdict.how === 'wait') return null;
   if (verdict.how === 'refuse') {
-    return decision(seen, 'follow.diverged', `standby at ${formatLsn(lsn)} cannot follow ${otherLeader.name}: ${verdict.why}`, [], 1000);
+    return decision(
+      seen,
+      'follow.diverged',
+      `standby at ${formatLsn(lsn)} cannot follow ${otherLeader.name}: ${verdict.why}`,
+      [],
+      1000,
+    );
   }
   return decision(
     seen,
@@ -159,10 +218,20 @@ function steady(s: Situation): Decision | null {
   const slots = wantedSlots(s);
   if (slots !== null) steps.push(slots);
   if (target !== null && upstream === null) {
-    return decision(seen, 'follow.steady', `${target.name} has not published how to reach it`, steps, SOON_MS);
+    return decision(
+      seen,
+      'follow.steady',
+      `${target.name} has not published how to reach it`,
+      steps,
+      SOON_MS,
+    );
   }
   const receiver = sql.walReceiver;
-  const connected = receiver !== null && upstream !== null && receiver.host === upstream.host && receiver.port === upstream.port;
+  const connected =
+    receiver !== null &&
+    upstream !== null &&
+    receiver.host === upstream.host &&
+    receiver.port === upstream.port;
   if (!connected) steps.push({ do: 'follow', upstream });
   return decision(
     seen,
@@ -184,6 +253,9 @@ export function followTarget({ seen, cluster }: Situation, leader: Member): Memb
 
 function waitForServer({ seen, otherLeader }: Situation): Decision | null {
   if (otherLeader === null) return null;
-  const why = seen.postgres.ready === 'rejecting' ? 'still starting up as a standby' : `PostgreSQL's state is unknown: ${seen.postgres.sql.known ? 'in transition' : seen.postgres.sql.why}`;
+  const why =
+    seen.postgres.ready === 'rejecting'
+      ? 'still starting up as a standby'
+      : `PostgreSQL's state is unknown: ${seen.postgres.sql.known ? 'in transition' : seen.postgres.sql.why}`;
   return decision(seen, 'follow.wait-for-server', why, [], SOON_MS);
 }

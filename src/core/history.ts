@@ -57,7 +57,11 @@ export function recordedHistory(
     );
     if (known?.at !== undefined) return known;
     if (index !== own.length - 1 || newest.at === null) return known ?? entry;
-    return { ...entry, at: newest.at, ...(newest.leader === null ? {} : { leader: newest.leader }) };
+    return {
+      ...entry,
+      at: newest.at,
+      ...(newest.leader === null ? {} : { leader: newest.leader }),
+    };
   });
   return maximum > 0 ? rows.slice(-maximum) : rows;
 }

@@ -3,7 +3,14 @@
  * rules S4, S7; field D20).
  */
 import type { Decision, Member, Observation, Upstream } from './model.ts';
-import { decision, memberNamed, type Rule, runsAsPrimary, type Situation, upstreamOf } from './rules.ts';
+import {
+  decision,
+  memberNamed,
+  type Rule,
+  runsAsPrimary,
+  type Situation,
+  upstreamOf,
+} from './rules.ts';
 import { rejoinBackoffMs } from './timing.ts';
 
 const SOON_MS = 250;
@@ -26,7 +33,13 @@ export function foreignDirectory(seen: Observation): Decision | null {
   if (interrupted !== null && dataDirectory.kind === 'foreign') return null;
   const why = `data directory: ${dataDirectory.why}`;
   const neverRan = seen.memory.lastRole === null && postmaster.kind !== 'alive';
-  return decision(seen, 'join.foreign-directory', why, neverRan ? [{ do: 'exit', code: 1, message: why }] : [], 1000);
+  return decision(
+    seen,
+    'join.foreign-directory',
+    why,
+    neverRan ? [{ do: 'exit', code: 1, message: why }] : [],
+    1000,
+  );
 }
 
 function otherCluster({ seen, cluster }: Situation): Decision | null {
@@ -42,7 +55,8 @@ function otherCluster({ seen, cluster }: Situation): Decision | null {
 
 function finishBootstrap(s: Situation): Decision | null {
   const { seen, cluster } = s;
-  if (cluster.leader !== null || !bootstrapIsOurs(s) || seen.postgres.interrupted !== null) return null;
+  if (cluster.leader !== null || !bootstrapIsOurs(s) || seen.postgres.interrupted !== null)
+    return null;
   if (!runsAsPrimary(s) || s.sql === null) return null;
   return decision(
     seen,
@@ -60,7 +74,8 @@ function bootstrapIsOurs({ seen, cluster }: Situation): boolean {
 /** Our own bootstrap failed, now or in an earlier life: give the key back, then pause, then try again. */
 function bootstrapFailed(s: Situation): Decision | null {
   const { seen, cluster } = s;
-  if (!bootstrapIsOurs(s) || cluster.initialize.kind !== 'bootstrapping' || runsAsPrimary(s)) return null;
+  if (!bootstrapIsOurs(s) || cluster.initialize.kind !== 'bootstrapping' || runsAsPrimary(s))
+    return null;
   if (seen.postgres.postmaster.kind !== 'none') {
     return decision(
       seen,
@@ -70,7 +85,10 @@ function bootstrapFailed(s: Situation): Decision | null {
       SOON_MS,
     );
   }
-  const why = seen.job?.kind === 'bootstrap' ? (seen.job.outcome?.why ?? '') : 'interrupted in an earlier life';
+  const why =
+    seen.job?.kind === 'bootstrap'
+      ? (seen.job.outcome?.why ?? '')
+      : 'interrupted in an earlier life';
   return decision(
     seen,
     'join.bootstrap-failed',
@@ -82,7 +100,9 @@ function bootstrapFailed(s: Situation): Decision | null {
 
 function empty(seen: Observation): boolean {
   const { dataDirectory, interrupted } = seen.postgres;
-  return dataDirectory.kind === 'absent' || dataDirectory.kind === 'empty' || interrupted === 'bootstrap';
+  return (
+    dataDirectory.kind === 'absent' || dataDirectory.kind === 'empty' || interrupted === 'bootstrap'
+  );
 }
 
 /** The leader's data directory is gone: nobody can be served by this key. */
@@ -100,7 +120,13 @@ function lostDirectory({ seen, ours }: Situation): Decision | null {
 function bootstrap({ seen, cluster }: Situation): Decision | null {
   if (!empty(seen) || cluster.leader !== null || cluster.initialize.kind !== 'absent') return null;
   const pause = pauseAfterFailure(seen);
-  if (!seen.settings.mayBootstrap || seen.settings.tags.nofailover || seen.settings.paused || pause > 0) return null;
+  if (
+    !seen.settings.mayBootstrap ||
+    seen.settings.tags.nofailover ||
+    seen.settings.paused ||
+    pause > 0
+  )
+    return null;
   return decision(
     seen,
     'join.bootstrap',
@@ -116,8 +142,17 @@ function clone(s: Situation): Decision | null {
   const pause = pauseAfterFailure(seen);
   const from = cloneSource(s, otherLeader);
   if (from === null || pause > 0) {
-    const why = from === null ? `${otherLeader.name} has not published how to reach it` : 'pausing after a failed clone';
-    return decision(seen, 'join.clone', `waiting to clone: ${why}`, [], Math.max(SOON_MS, Math.min(pause, 1000)));
+    const why =
+      from === null
+        ? `${otherLeader.name} has not published how to reach it`
+        : 'pausing after a failed clone';
+    return decision(
+      seen,
+      'join.clone',
+      `waiting to clone: ${why}`,
+      [],
+      Math.max(SOON_MS, Math.min(pause, 1000)),
+    );
   }
   return decision(
     seen,
@@ -132,7 +167,10 @@ function clone(s: Situation): Decision | null {
 export function cloneSource({ seen, cluster }: Situation, leader: Member): Upstream | null {
   const tagged = cluster.members.filter(
     (member) =>
-      member.tags.clonefrom && member.state === 'running' && member.name !== seen.name && member.name !== leader.name,
+      member.tags.clonefrom &&
+      member.state === 'running' &&
+      member.name !== seen.name &&
+      member.name !== leader.name,
   );
   const source = seen.memory.failures.length > 0 ? undefined : tagged[0];
   const member = source ?? memberNamed(cluster, leader.name);

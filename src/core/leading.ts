@@ -25,13 +25,14 @@ export const leading: readonly Rule[] = [
 /** The key carries our name under the lease of this node's earlier life: it is ours to move (S8). */
 function takeOver({ seen, cluster, ours }: Situation): Decision | null {
   const leader = cluster.leader;
-  if (leader === null || leader.name !== seen.name || ours || seen.lease.leaseId === null) return null;
+  if (leader === null || leader.name !== seen.name || ours || seen.lease.leaseId === null)
+    return null;
   const former = leader.leaseId !== null && leader.leaseId === seen.memory.formerLeaseId;
   if (!former && leader.leaseId !== seen.lease.leaseId) return null;
   return decision(
     seen,
     'lead.take-over',
-    'the leader key is from this node\'s earlier life; moving it to the new lease',
+    "the leader key is from this node's earlier life; moving it to the new lease",
     [{ do: 'takeOver', leaseId: leader.leaseId, modRevision: leader.modRevision }],
     0,
   );
@@ -59,7 +60,13 @@ function primaryWithoutLease(seen: Observation): readonly Step[] {
 /** Holding the key is not enough: everything below needs a renewal that was proven (S1, field D6). */
 function unproven({ seen, ours, mayWrite }: Situation): Decision | null {
   if (!ours || mayWrite) return null;
-  return decision(seen, 'lead.unproven', 'the lease is not proven for long enough to begin anything', [], SOON_MS);
+  return decision(
+    seen,
+    'lead.unproven',
+    'the lease is not proven for long enough to begin anything',
+    [],
+    SOON_MS,
+  );
 }
 
 /** A request in the failover key (contract 5.11). */
@@ -68,17 +75,29 @@ function requestedHandover(s: Situation): Decision | null {
   const request = cluster.failover;
   if (!ours || request === null || request.scheduledAt !== null || !runsAsPrimary(s)) return null;
   const clear: Step = { do: 'clearFailover', modRevision: request.modRevision };
-  const refuse = (why: string): Decision => decision(seen, 'lead.hand-over', `request refused: ${why}`, [clear], SOON_MS);
-  if (request.leader !== null && request.leader !== seen.name) return refuse(`${request.leader} is not the leader`);
+  const refuse = (why: string): Decision =>
+    decision(seen, 'lead.hand-over', `request refused: ${why}`, [clear], SOON_MS);
+  if (request.leader !== null && request.leader !== seen.name)
+    return refuse(`${request.leader} is not the leader`);
   if (request.candidate === seen.name) return refuse('the candidate is the leader already');
   const able = handoverCandidates(cluster, seen.name);
-  const candidates = request.candidate === null ? able : able.filter((name) => name === request.candidate);
-  if (candidates.length === 0) return refuse(`no healthy member${request.candidate === null ? '' : ` ${request.candidate}`} to hand over to`);
+  const candidates =
+    request.candidate === null ? able : able.filter((name) => name === request.candidate);
+  if (candidates.length === 0)
+    return refuse(
+      `no healthy member${request.candidate === null ? '' : ` ${request.candidate}`} to hand over to`,
+    );
   return decision(
     seen,
     'lead.hand-over',
     `asked to hand over to ${request.candidate ?? `the best of ${candidates.join(', ')}`}`,
-    [clear, { do: 'startJob', job: { kind: 'handover', candidates, named: request.candidate, thenStandby: true } }],
+    [
+      clear,
+      {
+        do: 'startJob',
+        job: { kind: 'handover', candidates, named: request.candidate, thenStandby: true },
+      },
+    ],
     SOON_MS,
   );
 }
@@ -92,12 +111,21 @@ function steady(s: Situation): Decision | null {
   }
   if (cluster.config.kind === 'absent') steps.push({ do: 'writeConfig' });
   const timeline = sql.timeline;
-  if (timeline !== null && seen.memory.historyWrittenFor !== timeline && historyIsBehind(s, timeline)) {
+  if (
+    timeline !== null &&
+    seen.memory.historyWrittenFor !== timeline &&
+    historyIsBehind(s, timeline)
+  ) {
     steps.push({ do: 'writeHistory', timeline });
   }
   const slots = wantedSlots(s);
   if (slots !== null) steps.push(slots);
-  return decision(seen, 'lead.steady', `no action. I am (${seen.name}), the leader with the lock`, steps);
+  return decision(
+    seen,
+    'lead.steady',
+    `no action. I am (${seen.name}), the leader with the lock`,
+    steps,
+  );
 }
 
 function historyIsBehind({ cluster }: Situation, timeline: number): boolean {
@@ -126,10 +154,16 @@ function promote(s: Situation): Decision | null {
   const newest = cluster.timelines?.claims.at(-1)?.[0] ?? 0;
   if (claim <= own || claim !== newest || seen.memory.promotedHere.includes(claim)) {
     const next = nextTimeline(cluster, own);
-    return decision(seen, 'lead.promote', `reserving timeline ${next}`, [
-      { do: 'claim', claim: next },
-      { do: 'startJob', job: { kind: 'promote', claim: next } },
-    ], SOON_MS);
+    return decision(
+      seen,
+      'lead.promote',
+      `reserving timeline ${next}`,
+      [
+        { do: 'claim', claim: next },
+        { do: 'startJob', job: { kind: 'promote', claim: next } },
+      ],
+      SOON_MS,
+    );
   }
   return decision(
     seen,
@@ -143,7 +177,8 @@ function promote(s: Situation): Decision | null {
 /** The server cannot be brought back in the time operators allow: let another lead (contract 5.8). */
 function giveUp(s: Situation): Decision | null {
   const { seen, ours, cluster } = s;
-  if (!ours || runsAsPrimary(s) || runsAsStandby(s) || !failoverPossible(cluster, seen.name)) return null;
+  if (!ours || runsAsPrimary(s) || runsAsStandby(s) || !failoverPossible(cluster, seen.name))
+    return null;
   const since = seen.memory.primaryDownSince;
   const down = since === null ? 0 : seen.now - since;
   const failed = seen.memory.failures.filter((failure) => failure.kind === 'start').length;
@@ -164,13 +199,20 @@ function giveUp(s: Situation): Decision | null {
   );
 }
 
-const PRIMARY_STATES = ['in production', 'shutting down', 'shut down', 'in crash recovery', 'starting up'];
+const PRIMARY_STATES = [
+  'in production',
+  'shutting down',
+  'shut down',
+  'in crash recovery',
+  'starting up',
+];
 
 /** The data directory was last a primary's, the key never left us: nobody else can have written. */
 function restartInPlace({ seen, ours }: Situation): Decision | null {
   const { postmaster, control, interrupted, standbySignal } = seen.postgres;
   if (!ours || postmaster.kind !== 'none' || interrupted !== null || !control.known) return null;
-  if (!PRIMARY_STATES.includes(control.value.state) || seen.memory.lastRole === 'replica') return null;
+  if (!PRIMARY_STATES.includes(control.value.state) || seen.memory.lastRole === 'replica')
+    return null;
   // A fresh clone says "in production" too; only a stop of our own puts the signal beside that.
   if (standbySignal && seen.memory.lastRole !== 'primary') return null;
   return decision(

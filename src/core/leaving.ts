@@ -49,7 +49,13 @@ function finishJob(seen: Observation): Decision | null {
 function stopped({ seen, ours }: Situation): Decision | null {
   if (!seen.stopping || seen.postgres.postmaster.kind !== 'none') return null;
   if (seen.postgres.orphans > 0) {
-    return decision(seen, 'leave.stopped', 'ending processes that outlived their postmaster', [{ do: 'killOrphans' }], SOON_MS);
+    return decision(
+      seen,
+      'leave.stopped',
+      'ending processes that outlived their postmaster',
+      [{ do: 'killOrphans' }],
+      SOON_MS,
+    );
   }
   return decision(seen, 'leave.stopped', 'PostgreSQL is stopped', [
     ...(ours ? [{ do: 'resign', floorLsn: null, timeline: null, candidate: null } as const] : []),
@@ -79,7 +85,9 @@ function stopServer(seen: Observation): Decision {
   return decision(
     seen,
     'leave.stop',
-    failed ? `fast stop failed: ${seen.job?.outcome?.why ?? ''}; stopping at once` : 'stopping PostgreSQL',
+    failed
+      ? `fast stop failed: ${seen.job?.outcome?.why ?? ''}; stopping at once`
+      : 'stopping PostgreSQL',
     [{ do: 'startJob', job: { kind: 'stop', mode, becomeStandby: true } }],
     SOON_MS,
   );

@@ -13,8 +13,11 @@ export function formatLsn(bytes: number): string {
  */
 export function parseLsn(text: string): number {
   const match = /^([0-9A-Fa-f]{1,8})\/([0-9A-Fa-f]{1,8})$/.exec(text);
-  if (match === null) throw new RangeError(`not a WAL position: ${JSON.stringify(text)}, expected X/Y in hex`);
-  const bytes = Number.parseInt(match[1] as string, 16) * 2 ** 32 + Number.parseInt(match[2] as string, 16);
-  if (!Number.isSafeInteger(bytes)) throw new RangeError(`WAL position ${text} is beyond 2^53 bytes`);
+  if (match === null)
+    throw new RangeError(`not a WAL position: ${JSON.stringify(text)}, expected X/Y in hex`);
+  const bytes =
+    Number.parseInt(match[1] as string, 16) * 2 ** 32 + Number.parseInt(match[2] as string, 16);
+  if (!Number.isSafeInteger(bytes))
+    throw new RangeError(`WAL position ${text} is beyond 2^53 bytes`);
   return bytes;
 }

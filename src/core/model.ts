@@ -97,7 +97,11 @@ export interface Memory {
   /** When the agent started. */
   readonly startedAt: number;
   /** Last seen holder of the leader key, with the lease that backed it. */
-  readonly lastLeader: { readonly name: string; readonly leaseId: string | null; readonly tenure: boolean } | null;
+  readonly lastLeader: {
+    readonly name: string;
+    readonly leaseId: string | null;
+    readonly tenure: boolean;
+  } | null;
   /** Since when the leader key has been free; null while it is held. */
   readonly leaderlessSince: number | null;
   /** Since when this node, as leader, has had no running primary. */
@@ -105,7 +109,11 @@ export interface Memory {
   /** PostgreSQL was last known to run as. */
   readonly lastRole: 'primary' | 'replica' | null;
   /** Rewinds, clones and starts that failed since the last success, newest last. */
-  readonly failures: readonly { readonly kind: JobKind; readonly at: number; readonly why: string }[];
+  readonly failures: readonly {
+    readonly kind: JobKind;
+    readonly at: number;
+    readonly why: string;
+  }[];
   /** Timelines that this node promoted itself to, by its own record on disk (rule S6). */
   readonly promotedHere: readonly number[];
   /** Lease that backed the leader key in this node's earlier life, by its own record on disk. */
@@ -128,13 +136,23 @@ export type Step =
   /** Reserves a timeline while the leader key is already ours. */
   | { readonly do: 'claim'; readonly claim: number }
   | { readonly do: 'takeOver'; readonly leaseId: string | null; readonly modRevision: number }
-  | { readonly do: 'resign'; readonly floorLsn: number | null; readonly timeline: number | null; readonly candidate: string | null }
+  | {
+      readonly do: 'resign';
+      readonly floorLsn: number | null;
+      readonly timeline: number | null;
+      readonly candidate: string | null;
+    }
   | { readonly do: 'startJob'; readonly job: Job }
   | { readonly do: 'cancelJob' }
   | { readonly do: 'follow'; readonly upstream: Upstream | null }
   | { readonly do: 'clearFailover'; readonly modRevision: number }
   | { readonly do: 'writeHistory'; readonly timeline: number }
-  | { readonly do: 'slots'; readonly create: readonly string[]; readonly drop: readonly string[]; readonly advance: Readonly<Record<string, number>> }
+  | {
+      readonly do: 'slots';
+      readonly create: readonly string[];
+      readonly drop: readonly string[];
+      readonly advance: Readonly<Record<string, number>>;
+    }
   | { readonly do: 'killOrphans' }
   | { readonly do: 'exit'; readonly code: number; readonly message: string };
 

@@ -1,7 +1,15 @@
 /** Maintenance mode: the daemon watches and keeps the lease, and changes nothing (contract 5.3, 5.9a, 5.10). */
-import type { Decision } from './model.ts';
-import { decision, type Rule, runsAsPrimary, runsAsStandby, type Situation, upstreamOf } from './rules.ts';
+
 import { followTarget } from './following.ts';
+import type { Decision } from './model.ts';
+import {
+  decision,
+  type Rule,
+  runsAsPrimary,
+  runsAsStandby,
+  type Situation,
+  upstreamOf,
+} from './rules.ts';
 
 export const paused: readonly Rule[] = [
   { id: 'paused.release', when: (s) => (s.seen.settings.paused ? release(s) : null) },
@@ -9,26 +17,41 @@ export const paused: readonly Rule[] = [
   { id: 'paused.follow', when: (s) => (s.seen.settings.paused ? follow(s) : null) },
   {
     id: 'paused.wait',
-    when: ({ seen }) => (seen.settings.paused ? decision(seen, 'paused.wait', 'paused: PostgreSQL is left as it is') : null),
+    when: ({ seen }) =>
+      seen.settings.paused
+        ? decision(seen, 'paused.wait', 'paused: PostgreSQL is left as it is')
+        : null,
   },
 ];
 
 /** A leader without a running primary would hold the key for nothing. */
 function release({ seen, ours }: Situation): Decision | null {
   if (!ours) return null;
-  const running = seen.postgres.postmaster.kind !== 'none' && !(seen.postgres.sql.known && seen.postgres.sql.value.inRecovery);
+  const running =
+    seen.postgres.postmaster.kind !== 'none' &&
+    !(seen.postgres.sql.known && seen.postgres.sql.value.inRecovery);
   if (running) return null;
-  return decision(seen, 'paused.release', 'paused, and PostgreSQL does not run as a primary: releasing the lease', [
-    { do: 'resign', floorLsn: null, timeline: null, candidate: null },
-  ]);
+  return decision(
+    seen,
+    'paused.release',
+    'paused, and PostgreSQL does not run as a primary: releasing the lease',
+    [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }],
+  );
 }
 
 function keep(s: Situation): Decision | null {
   const { seen, cluster, ours } = s;
   if (!runsAsPrimary(s)) return null;
-  if (ours) return decision(seen, 'paused.keep', `paused. I am (${seen.name}), the leader with the lock`);
-  if (cluster.leader !== null) return decision(seen, 'paused.keep', 'paused: continue to run as primary without the lease');
-  return decision(seen, 'paused.keep', 'paused: running as primary with the leader key free; taking it', [{ do: 'campaign', claim: null }]);
+  if (ours)
+    return decision(seen, 'paused.keep', `paused. I am (${seen.name}), the leader with the lock`);
+  if (cluster.leader !== null)
+    return decision(seen, 'paused.keep', 'paused: continue to run as primary without the lease');
+  return decision(
+    seen,
+    'paused.keep',
+    'paused: running as primary with the leader key free; taking it',
+    [{ do: 'campaign', claim: null }],
+  );
 }
 
 function follow(s: Situation): Decision | null {
@@ -37,7 +60,8 @@ function follow(s: Situation): Decision | null {
   const target = followTarget(s, otherLeader);
   const upstream = target === null ? null : upstreamOf(target);
   const receiver = sql?.walReceiver ?? null;
-  const connected = receiver !== null && receiver.host === upstream?.host && receiver.port === upstream?.port;
+  const connected =
+    receiver !== null && receiver.host === upstream?.host && receiver.port === upstream?.port;
   return decision(
     seen,
     'paused.follow',

@@ -4,7 +4,13 @@
  */
 import { type Position, sharedUntil } from './history.ts';
 import { formatLsn } from './lsn.ts';
-import type { ControlFile, InterruptedWork, Known, TimelineClaims, UpstreamFacts } from './model.ts';
+import type {
+  ControlFile,
+  InterruptedWork,
+  Known,
+  TimelineClaims,
+  UpstreamFacts,
+} from './model.ts';
 import type { Settings } from './settings.ts';
 
 export type Rejoin =
@@ -31,7 +37,11 @@ export interface LocalHistory {
 export function rejoin(
   name: string,
   local: LocalHistory,
-  leader: { readonly name: string; readonly checkpointDone: boolean; readonly facts: Known<UpstreamFacts> },
+  leader: {
+    readonly name: string;
+    readonly checkpointDone: boolean;
+    readonly facts: Known<UpstreamFacts>;
+  },
   claims: TimelineClaims | null,
   settings: Settings,
 ): Rejoin {
@@ -39,7 +49,8 @@ export function rejoin(
     return { how: 'wait', why: `cannot ask ${leader.name} for its timeline: ${leader.facts.why}` };
   }
   const upstream = leader.facts.value;
-  if (local.interrupted !== null) return afterInterruption(local.interrupted, upstream, local.control);
+  if (local.interrupted !== null)
+    return afterInterruption(local.interrupted, upstream, local.control);
   if (!local.control.known) {
     return { how: 'wait', why: `cannot read pg_control: ${local.control.why}` };
   }
@@ -56,7 +67,10 @@ export function rejoin(
   const position = local.position.value;
   const diverged = divergence(name, position, upstream, local.promotedHere, claims);
   if (diverged === null) {
-    return { how: 'follow', why: `the local WAL ends at ${at(position)}, which ${leader.name} also has` };
+    return {
+      how: 'follow',
+      why: `the local WAL ends at ${at(position)}, which ${leader.name} also has`,
+    };
   }
   if (upstream.inRecovery) {
     return { how: 'wait', why: `${diverged.why}; ${leader.name} is not promoted yet` };
@@ -120,7 +134,10 @@ function repair(
     // Before that checkpoint pg_control of the leader still names the old timeline, and pg_rewind
     // finds nothing to do (field D47).
     if (!leader.checkpointDone) {
-      return { how: 'wait', why: `${diverged.why}; waiting for the first checkpoint of ${leader.name} after its promotion` };
+      return {
+        how: 'wait',
+        why: `${diverged.why}; waiting for the first checkpoint of ${leader.name} after its promotion`,
+      };
     }
     return { how: 'rewind', why: diverged.why, discardedBytes: diverged.discardedBytes };
   }
@@ -143,17 +160,31 @@ function refuse(why: string, because: string): Rejoin {
 }
 
 /** An unfinished clone or rewind left a directory that must not be started (S7, field D48). */
-function afterInterruption(work: InterruptedWork, upstream: UpstreamFacts, control: Known<ControlFile>): Rejoin {
-  if (control.known && control.value.systemIdentifier !== upstream.systemIdentifier && work === 'rewind') {
+function afterInterruption(
+  work: InterruptedWork,
+  upstream: UpstreamFacts,
+  control: Known<ControlFile>,
+): Rejoin {
+  if (
+    control.known &&
+    control.value.systemIdentifier !== upstream.systemIdentifier &&
+    work === 'rewind'
+  ) {
     return {
       how: 'refuse',
       why: `an interrupted rewind left system identifier ${control.value.systemIdentifier}, ${upstream.name} has ${upstream.systemIdentifier}: another cluster`,
     };
   }
   if (upstream.inRecovery) {
-    return { how: 'wait', why: `an interrupted ${work} has to be replaced by a clone; ${upstream.name} is not promoted yet` };
+    return {
+      how: 'wait',
+      why: `an interrupted ${work} has to be replaced by a clone; ${upstream.name} is not promoted yet`,
+    };
   }
-  return { how: 'clone', why: `a ${work} was begun here and never finished, so the data directory is not whole` };
+  return {
+    how: 'clone',
+    why: `a ${work} was begun here and never finished, so the data directory is not whole`,
+  };
 }
 
 function at(position: Position): string {

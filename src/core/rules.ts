@@ -2,7 +2,15 @@
  * What a rule is: an ordinary function from the situation to a decision, or null when it does not
  * apply. Rules are tried in order; the first that applies wins.
  */
-import type { ClusterView, Decision, Member, Observation, SqlFacts, Step, Upstream } from './model.ts';
+import type {
+  ClusterView,
+  Decision,
+  Member,
+  Observation,
+  SqlFacts,
+  Step,
+  Upstream,
+} from './model.ts';
 import { promotionMarginMs } from './timing.ts';
 
 /** The observation, with the questions that most rules ask already answered. */
@@ -28,10 +36,15 @@ export interface Rule {
 export function situation(seen: Observation, cluster: ClusterView): Situation {
   const leader = cluster.leader;
   const ours =
-    leader !== null && leader.name === seen.name && seen.lease.holdsLeaderKey && leader.leaseId === seen.lease.leaseId;
+    leader !== null &&
+    leader.name === seen.name &&
+    seen.lease.holdsLeaderKey &&
+    leader.leaseId === seen.lease.leaseId;
   const { deadline } = seen.lease;
   const otherLeader =
-    leader === null || leader.name === seen.name ? null : (memberNamed(cluster, leader.name) ?? unknownMember(leader.name));
+    leader === null || leader.name === seen.name
+      ? null
+      : (memberNamed(cluster, leader.name) ?? unknownMember(leader.name));
   return {
     seen,
     cluster,
@@ -80,7 +93,9 @@ function unknownMember(name: string): Member {
 
 /** Host and port of a member's `conn_url`; null when it has none that can be used. */
 export function upstreamOf(member: Member): Upstream | null {
-  const match = /^postgres(?:ql)?:\/\/(?:[^@/]*@)?(\[[^\]]+\]|[^:/?]+)(?::(\d+))?(?:[/?]|$)/.exec(member.connUrl ?? '');
+  const match = /^postgres(?:ql)?:\/\/(?:[^@/]*@)?(\[[^\]]+\]|[^:/?]+)(?::(\d+))?(?:[/?]|$)/.exec(
+    member.connUrl ?? '',
+  );
   if (match === null) return null;
   const host = (match[1] as string).replace(/^\[|\]$/g, '');
   return { name: member.name, host, port: match[2] === undefined ? 5432 : Number(match[2]) };

@@ -37,7 +37,12 @@ export function wantedSlots({ seen, cluster, sql }: Situation): (Step & { do: 's
     for (const name of wanted) {
       const slot = present.get(name);
       const target = Math.min(cluster.status.slots[name] ?? 0, sql.replayLsn ?? 0);
-      if (slot !== undefined && !slot.active && slot.restartLsn !== null && target > slot.restartLsn) {
+      if (
+        slot !== undefined &&
+        !slot.active &&
+        slot.restartLsn !== null &&
+        target > slot.restartLsn
+      ) {
         advance[name] = target;
       }
     }

@@ -64,12 +64,17 @@ export class SelfFence {
   }
 
   #stopFast(): void {
-    this.#options.log('error', 'the lease could not be renewed in time: stopping PostgreSQL before it ends');
+    this.#options.log(
+      'error',
+      'the lease could not be renewed in time: stopping PostgreSQL before it ends',
+    );
     const timeoutMs = Math.max(0, (this.#deadline ?? 0) - this.#options.clock.now());
     // Whether it succeeds is seen by the stages after it, not by this promise.
     this.#options.postgres
       .stop('fast', { becomeStandby: true, timeoutMs })
-      .catch((error: unknown) => this.#options.log('warning', `fast stop before the lease ends: ${String(error)}`));
+      .catch((error: unknown) =>
+        this.#options.log('warning', `fast stop before the lease ends: ${String(error)}`),
+      );
     this.#options.onShot('fast stop');
   }
 
@@ -81,7 +86,11 @@ export class SelfFence {
   #kill(): void {
     this.#options.postgres.freezeEverything();
     const { signalled } = this.#options.postgres.killEverything();
-    if (signalled > 0) this.#options.log('error', `killed ${signalled} processes of PostgreSQL before the lease ends`);
+    if (signalled > 0)
+      this.#options.log(
+        'error',
+        `killed ${signalled} processes of PostgreSQL before the lease ends`,
+      );
     this.#options.onShot('kill');
   }
 }

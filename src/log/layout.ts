@@ -12,7 +12,10 @@ const two = (value: number): string => String(value).padStart(2, '0');
 const three = (value: number): string => String(value).padStart(3, '0');
 
 const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
-const MONTHS = 'January February March April May June July August September October November December'.split(' ');
+const MONTHS =
+  'January February March April May June July August September October November December'.split(
+    ' ',
+  );
 
 function offset(time: Date): string {
   const minutes = -time.getTimezoneOffset();
@@ -47,7 +50,13 @@ function clockText(time: Date, layout: string): string {
   return layout.replace(/%(.)/g, (all, letter: string) => STRFTIME[letter]?.(time) ?? all);
 }
 
-const LEVEL_NUMBER: Readonly<Record<string, number>> = { DEBUG: 10, INFO: 20, WARNING: 30, ERROR: 40, CRITICAL: 50 };
+const LEVEL_NUMBER: Readonly<Record<string, number>> = {
+  DEBUG: 10,
+  INFO: 20,
+  WARNING: 30,
+  ERROR: 40,
+  CRITICAL: 50,
+};
 
 type Attribute = (line: Line, dateformat: string | undefined) => string;
 
@@ -81,12 +90,15 @@ export function unknownAttributes(format: string): string[] {
 
 /** Lines of text after the first are indented: nothing in a message can pass for a line of its own. */
 export function layOut(line: Line, format: string, dateformat: string | undefined): string {
-  const text = format.replace(PLACE, (all, name?: string, left?: string, zero?: string, width?: string) => {
-    if (name === undefined) return '%';
-    const value = ATTRIBUTES[name]?.(line, dateformat);
-    if (value === undefined) return all;
-    const size = Number(width || 0);
-    return left ? value.padEnd(size) : value.padStart(size, zero ? '0' : ' ');
-  });
+  const text = format.replace(
+    PLACE,
+    (all, name?: string, left?: string, zero?: string, width?: string) => {
+      if (name === undefined) return '%';
+      const value = ATTRIBUTES[name]?.(line, dateformat);
+      if (value === undefined) return all;
+      const size = Number(width || 0);
+      return left ? value.padEnd(size) : value.padStart(size, zero ? '0' : ' ');
+    },
+  );
   return text.trimEnd().replace(/\r?\n|\r/g, '\n    ');
 }

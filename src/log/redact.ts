@@ -11,7 +11,9 @@ export class Redactor {
 
   add(secrets: readonly string[]): void {
     for (const secret of secrets) if (secret !== '') this.#secrets.add(secret);
-    const parts = [...this.#secrets].sort((left, right) => right.length - left.length).map(patternOf);
+    const parts = [...this.#secrets]
+      .sort((left, right) => right.length - left.length)
+      .map(patternOf);
     this.#pattern = parts.length === 0 ? null : new RegExp(parts.join('|'), 'g');
   }
 
@@ -31,7 +33,9 @@ export class Redactor {
     return Object.fromEntries(
       Object.entries(value).map(([name, item]) => [
         name,
-        SECRET_FIELD.test(name) && item !== null && item !== undefined ? HIDDEN : this.fields(item, depth + 1),
+        SECRET_FIELD.test(name) && item !== null && item !== undefined
+          ? HIDDEN
+          : this.fields(item, depth + 1),
       ]),
     );
   }

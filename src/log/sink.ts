@@ -32,7 +32,10 @@ export function openSink(fd: number, maximum: number, onRecovered: OnRecovered):
 
 function openAgain(fd: number): number | null {
   try {
-    return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    return openSync(
+      `/proc/self/fd/${fd}`,
+      constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY,
+    );
   } catch {
     return null;
   }

@@ -18,6 +18,8 @@ export class FileWriter implements Sink {
   #inFlight = false;
   #dropped = 0;
   #gone = false;
+  /** The last piece was written: a word about dropped lines would get through. */
+  #flows = true;
   #onIdle: (() => void)[] = [];
 
   constructor(fd: number, maximum: number, onRecovered: OnRecovered) {
@@ -68,7 +70,10 @@ export class FileWriter implements Sink {
       else if (written < piece.length) {
         this.#piece = piece.subarray(written);
         this.#send(this.#piece);
-      } else this.#next();
+      } else {
+        this.#flows = true;
+        this.#next();
+      }
     });
   }
 
@@ -86,6 +91,7 @@ export class FileWriter implements Sink {
       return;
     }
     // A full disk, most likely: the daemon goes on without these lines.
+    this.#flows = false;
     this.#dropped += countLines(piece);
     this.#next();
   }
@@ -93,7 +99,7 @@ export class FileWriter implements Sink {
   #idle(): void {
     for (const tell of this.#onIdle.splice(0)) tell();
     const dropped = this.#dropped;
-    if (dropped === 0 || this.#gone) return;
+    if (dropped === 0 || this.#gone || !this.#flows) return;
     this.#dropped = 0;
     this.#onRecovered(dropped);
   }

@@ -5,7 +5,13 @@ import * as given from './observations.ts';
 
 const race = ['campaign', 'startJob'];
 
-const cases: readonly { given: string; observation: Observation; rule: string; steps: readonly string[]; because: string }[] = [
+const cases: readonly {
+  given: string;
+  observation: Observation;
+  rule: string;
+  steps: readonly string[];
+  because: string;
+}[] = [
   {
     given: 'the leader is gone and nobody is ahead',
     observation: given.contender(),
@@ -23,7 +29,9 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   {
     given: 'D26: this copy is far behind what the leader had',
     observation: given.contender({
-      cluster: given.known(given.leaderless({ status: { optime: 5000 + 1_048_577, slots: {}, retainSlots: [] } })),
+      cluster: given.known(
+        given.leaderless({ status: { optime: 5000 + 1_048_577, slots: {}, retainSlots: [] } }),
+      ),
     }),
     rule: 'campaign.race',
     steps: [],
@@ -43,7 +51,8 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
     }),
     rule: 'campaign.race',
     steps: race,
-    because: 'what counts is what this node holds now, received counts as held, and no published position does',
+    because:
+      'what counts is what this node holds now, received counts as held, and no published position does',
   },
   {
     given: 'D44: a peer with a higher timeline number that nobody recorded',
@@ -54,7 +63,9 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   },
   {
     given: 'D44: an own timeline that nobody recorded',
-    observation: given.contender({ postgres: given.running(given.standbySql('n1', { timeline: 7, receiveLsn: 9000 })) }),
+    observation: given.contender({
+      postgres: given.running(given.standbySql('n1', { timeline: 7, receiveLsn: 9000 })),
+    }),
     rule: 'campaign.race',
     steps: [],
     because: 'a member on the recorded timeline lives',
@@ -62,7 +73,17 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   {
     given: 'a peer on a newer timeline that the store recorded',
     observation: given.contender({
-      cluster: given.known(given.leaderless({ timelines: { claims: [[1, 'n1'], [2, 'n3']], modRevision: 9 } })),
+      cluster: given.known(
+        given.leaderless({
+          timelines: {
+            claims: [
+              [1, 'n1'],
+              [2, 'n3'],
+            ],
+            modRevision: 9,
+          },
+        }),
+      ),
       peers: [given.peer('n3', 100, { timeline: 2 })],
     }),
     rule: 'campaign.race',
@@ -73,7 +94,17 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
     given: 'a claim whose winner died before it promoted, with check_timeline',
     observation: given.contender({
       settings: given.settings({ checkTimeline: true }),
-      cluster: given.known(given.leaderless({ timelines: { claims: [[1, 'n1'], [2, 'n1']], modRevision: 9 } })),
+      cluster: given.known(
+        given.leaderless({
+          timelines: {
+            claims: [
+              [1, 'n1'],
+              [2, 'n1'],
+            ],
+            modRevision: 9,
+          },
+        }),
+      ),
     }),
     rule: 'campaign.race',
     steps: race,
@@ -97,7 +128,11 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   {
     given: 'a hand-over to this member',
     observation: given.contender({
-      cluster: given.known(given.leaderless({ handover: { leader: 'n1', floorLsn: 5000, timeline: 1, candidate: 'n2', modRevision: 50 } })),
+      cluster: given.known(
+        given.leaderless({
+          handover: { leader: 'n1', floorLsn: 5000, timeline: 1, candidate: 'n2', modRevision: 50 },
+        }),
+      ),
       peers: [],
     }),
     rule: 'campaign.race',
@@ -107,7 +142,11 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   {
     given: 'a hand-over to another member that answers',
     observation: given.contender({
-      cluster: given.known(given.leaderless({ handover: { leader: 'n1', floorLsn: 5000, timeline: 1, candidate: 'n3', modRevision: 50 } })),
+      cluster: given.known(
+        given.leaderless({
+          handover: { leader: 'n1', floorLsn: 5000, timeline: 1, candidate: 'n3', modRevision: 50 },
+        }),
+      ),
     }),
     rule: 'campaign.race',
     steps: [],
@@ -138,7 +177,10 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
     given: 'a leader that ran Patroni and vanished',
     observation: given.contender({
       vanishedLeaseMs: given.known(4000),
-      memory: given.memory({ lastRole: 'replica', lastLeader: { name: 'n1', leaseId: 'lease-n1', tenure: false } }),
+      memory: given.memory({
+        lastRole: 'replica',
+        lastLeader: { name: 'n1', leaseId: 'lease-n1', tenure: false },
+      }),
     }),
     rule: 'campaign.race',
     steps: race,
@@ -146,7 +188,11 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   },
   {
     given: 'D20: a store that was wiped, seen by a replica',
-    observation: given.contender({ cluster: given.known(given.leaderless({ initialize: { kind: 'absent' }, history: null, timelines: null })) }),
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({ initialize: { kind: 'absent' }, history: null, timelines: null }),
+      ),
+    }),
     rule: 'campaign.wiped-store',
     steps: [],
     because: 'the primary restores it, a replica must not become the cluster',
@@ -154,7 +200,14 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   {
     given: 'D20: a store that was wiped, seen by the primary',
     observation: given.leader({
-      cluster: given.known(given.leaderless({ initialize: { kind: 'absent' }, history: null, timelines: null, members: [] })),
+      cluster: given.known(
+        given.leaderless({
+          initialize: { kind: 'absent' },
+          history: null,
+          timelines: null,
+          members: [],
+        }),
+      ),
       lease: given.ownLease('n1', { deadline: given.NOW + 5000 }),
     }),
     rule: 'campaign.keep',
@@ -163,7 +216,12 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   },
   {
     given: 'D13: an old primary that comes back stopped, while nobody leads',
-    observation: given.replica({ name: 'n1', cluster: given.known(given.leaderless()), postgres: given.stopped('in production'), lease: given.ownLease('n1') }),
+    observation: given.replica({
+      name: 'n1',
+      cluster: given.known(given.leaderless()),
+      postgres: given.stopped('in production'),
+      lease: given.ownLease('n1'),
+    }),
     rule: 'campaign.start-standby',
     steps: ['startJob'],
     because: 'without the lease it is started as a standby only',
@@ -172,7 +230,16 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
     given: 'D13: an old primary that was started by the boot, behind the cluster',
     observation: given.leader({
       cluster: given.known(
-        given.leaderless({ history: [{ timeline: 1, switchLsn: 4000, reason: 'x' }], timelines: { claims: [[1, 'n1'], [2, 'n2']], modRevision: 7 } }),
+        given.leaderless({
+          history: [{ timeline: 1, switchLsn: 4000, reason: 'x' }],
+          timelines: {
+            claims: [
+              [1, 'n1'],
+              [2, 'n2'],
+            ],
+            modRevision: 7,
+          },
+        }),
       ),
       lease: given.ownLease('n1', { deadline: given.NOW + 5000 }),
     }),
@@ -182,14 +249,18 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   },
   {
     given: 'a nofailover member',
-    observation: given.contender({ settings: given.settings({ tags: { ...given.plainTags, nofailover: true } }) }),
+    observation: given.contender({
+      settings: given.settings({ tags: { ...given.plainTags, nofailover: true } }),
+    }),
     rule: 'campaign.race',
     steps: [],
     because: 'its tag says so',
   },
   {
     given: 'an interrupted clone',
-    observation: given.contender({ postgres: given.stopped('in archive recovery', { interrupted: 'clone' }) }),
+    observation: given.contender({
+      postgres: given.stopped('in archive recovery', { interrupted: 'clone' }),
+    }),
     rule: 'campaign.start-standby',
     steps: [],
     because: 'half a copy must not be started (S7)',
@@ -207,18 +278,34 @@ describe('nobody leads', () => {
   it.each(cases)('$given: $rule $steps, because $because', ({ observation, rule, steps }) => {
     const decision = decide(observation);
     expect(decision.rule, decision.why).toBe(rule);
-    expect(decision.steps.map((step) => step.do), decision.why).toEqual(steps);
+    expect(
+      decision.steps.map((step) => step.do),
+      decision.why,
+    ).toEqual(steps);
   });
 
   it('D13: starts an old primary as a standby of nobody', () => {
-    const observation = given.replica({ name: 'n1', cluster: given.known(given.leaderless()), postgres: given.stopped('in production'), lease: given.ownLease('n1') });
-    expect(decide(observation).steps).toEqual([{ do: 'startJob', job: { kind: 'start', as: 'standby', upstream: null } }]);
+    const observation = given.replica({
+      name: 'n1',
+      cluster: given.known(given.leaderless()),
+      postgres: given.stopped('in production'),
+      lease: given.ownLease('n1'),
+    });
+    expect(decide(observation).steps).toEqual([
+      { do: 'startJob', job: { kind: 'start', as: 'standby', upstream: null } },
+    ]);
   });
 
   it('S6: reserves a timeline above every claim, record and published timeline', () => {
     const observation = given.contender({
       cluster: given.known(
-        given.leaderless({ timelines: { claims: [[4, 'n3']], modRevision: 9 }, members: [given.member('n2'), given.member('n3', { timeline: 6, state: 'stopped', position: 10 })] }),
+        given.leaderless({
+          timelines: { claims: [[4, 'n3']], modRevision: 9 },
+          members: [
+            given.member('n2'),
+            given.member('n3', { timeline: 6, state: 'stopped', position: 10 }),
+          ],
+        }),
       ),
     });
     expect(decide(observation).steps[0]).toEqual({ do: 'campaign', claim: 7 });

@@ -1,23 +1,62 @@
 /** Field D66: no situation without a rule, no rule that never applies, no decision that cannot be carried out. */
 import { describe, expect, it } from 'vitest';
 import { decide, rules } from '../../src/core/decide.ts';
-import type { ClusterView, Known, LeaseFacts, Memory, Observation, PostgresFacts } from '../../src/core/model.ts';
+import type {
+  ClusterView,
+  Known,
+  LeaseFacts,
+  Memory,
+  Observation,
+  PostgresFacts,
+} from '../../src/core/model.ts';
 import * as given from './observations.ts';
 
 const claims = (timelines: ClusterView['timelines']): Partial<ClusterView> => ({ timelines });
 const clusters: readonly Known<ClusterView>[] = [
   given.unknown('no endpoint answers'),
   given.known(given.cluster()),
-  given.known(given.cluster({ ...claims({ claims: [[1, 'n1'], [2, 'n2']], modRevision: 9 }), leader: { name: 'n2', leaseId: 'lease-n2', createRevision: 5, modRevision: 6 } })),
-  given.known(given.cluster({ leader: { name: 'n2', leaseId: 'former', createRevision: 5, modRevision: 6 } })),
-  given.known(given.cluster({ leader: { name: 'n2', leaseId: 'strange', createRevision: 5, modRevision: 6 } })),
-  given.known(given.cluster({ leader: { name: 'ghost', leaseId: null, createRevision: 5, modRevision: 5 } })),
-  given.known(given.cluster({ leader: { name: 'n2', leaseId: 'lease-n2', createRevision: 5, modRevision: 6 }, failover: { leader: 'n2', candidate: 'n3', scheduledAt: null, modRevision: 7 } })),
+  given.known(
+    given.cluster({
+      ...claims({
+        claims: [
+          [1, 'n1'],
+          [2, 'n2'],
+        ],
+        modRevision: 9,
+      }),
+      leader: { name: 'n2', leaseId: 'lease-n2', createRevision: 5, modRevision: 6 },
+    }),
+  ),
+  given.known(
+    given.cluster({ leader: { name: 'n2', leaseId: 'former', createRevision: 5, modRevision: 6 } }),
+  ),
+  given.known(
+    given.cluster({
+      leader: { name: 'n2', leaseId: 'strange', createRevision: 5, modRevision: 6 },
+    }),
+  ),
+  given.known(
+    given.cluster({ leader: { name: 'ghost', leaseId: null, createRevision: 5, modRevision: 5 } }),
+  ),
+  given.known(
+    given.cluster({
+      leader: { name: 'n2', leaseId: 'lease-n2', createRevision: 5, modRevision: 6 },
+      failover: { leader: 'n2', candidate: 'n3', scheduledAt: null, modRevision: 7 },
+    }),
+  ),
   given.known(given.leaderless()),
-  given.known(given.leaderless({ handover: { leader: 'n1', floorLsn: 9000, timeline: 1, candidate: 'n3', modRevision: 9 } })),
+  given.known(
+    given.leaderless({
+      handover: { leader: 'n1', floorLsn: 9000, timeline: 1, candidate: 'n3', modRevision: 9 },
+    }),
+  ),
   given.known(given.leaderless({ initialize: { kind: 'absent' }, members: [] })),
-  given.known(given.leaderless({ initialize: { kind: 'bootstrapping', owner: 'n2', modRevision: 3 } })),
-  given.known(given.leaderless({ initialize: { kind: 'bootstrapping', owner: null, modRevision: 3 } })),
+  given.known(
+    given.leaderless({ initialize: { kind: 'bootstrapping', owner: 'n2', modRevision: 3 } }),
+  ),
+  given.known(
+    given.leaderless({ initialize: { kind: 'bootstrapping', owner: null, modRevision: 3 } }),
+  ),
   given.known(given.leaderless({ initialize: { kind: 'garbage', text: 'x', modRevision: 3 } })),
   given.known(given.leaderless({ history: [{ timeline: 1, switchLsn: 10, reason: '' }] })),
 ];
@@ -26,9 +65,16 @@ const servers: readonly PostgresFacts[] = [
   given.running(given.standbySql()),
   given.running(given.standbySql('n1', { walReceiver: null, timeline: null })),
   given.running(given.standbySql('n1', { walReceiver: null })),
-  given.running(given.primarySql(), { sql: given.unknown('57P03'), ready: 'rejecting', standbySignal: false }),
+  given.running(given.primarySql(), {
+    sql: given.unknown('57P03'),
+    ready: 'rejecting',
+    standbySignal: false,
+  }),
   given.running(given.standbySql(), { sql: given.unknown('timeout'), ready: 'no answer' }),
-  given.running(given.standbySql(), { postmaster: { kind: 'unknown', why: 'EIO' }, sql: given.unknown('EIO') }),
+  given.running(given.standbySql(), {
+    postmaster: { kind: 'unknown', why: 'EIO' },
+    sql: given.unknown('EIO'),
+  }),
   given.stopped('in production'),
   given.stopped('in production', { orphans: 3 }),
   given.stopped('shut down', { standbySignal: true }),
@@ -38,22 +84,38 @@ const servers: readonly PostgresFacts[] = [
   given.stopped('in production', { interrupted: 'bootstrap' }),
   given.stopped('shut down', { control: given.unknown('EIO') }),
   given.stopped('shut down', { control: given.known(given.control({ systemIdentifier: '1' })) }),
-  given.stopped('shut down', { dataDirectory: { kind: 'foreign', why: 'photos' }, control: given.unknown('none') }),
-  given.stopped('shut down', { dataDirectory: { kind: 'unreadable', why: 'EACCES' }, control: given.unknown('none') }),
+  given.stopped('shut down', {
+    dataDirectory: { kind: 'foreign', why: 'photos' },
+    control: given.unknown('none'),
+  }),
+  given.stopped('shut down', {
+    dataDirectory: { kind: 'unreadable', why: 'EACCES' },
+    control: given.unknown('none'),
+  }),
   given.emptyDirectory(),
 ];
 const leases: readonly LeaseFacts[] = [
   given.ownLease('n2', { leaseId: null }),
   given.ownLease('n2'),
   given.ownLease('n2', { deadline: given.NOW - 1 }),
-  given.ownLease('n2', { holdsLeaderKey: true, leaderModRevision: 6, deadline: given.NOW + 20_000 }),
+  given.ownLease('n2', {
+    holdsLeaderKey: true,
+    leaderModRevision: 6,
+    deadline: given.NOW + 20_000,
+  }),
   given.ownLease('n2', { holdsLeaderKey: true, leaderModRevision: 6, deadline: given.NOW + 10 }),
 ];
-const failures = (kind: 'start' | 'promote' | 'rewind'): Memory['failures'] => [1, 2, 3].map(() => ({ kind, at: given.NOW - 10, why: 'x' }));
+const failures = (kind: 'start' | 'promote' | 'rewind'): Memory['failures'] =>
+  [1, 2, 3].map(() => ({ kind, at: given.NOW - 10, why: 'x' }));
 const memories: readonly Memory[] = [
   given.memory({ formerLeaseId: 'former' }),
   given.memory({ lastRole: 'primary', primaryDownSince: 1, leaderlessSince: given.NOW - 100_000 }),
-  given.memory({ lastRole: 'replica', notStreamingSince: 1, leaderlessSince: given.NOW - 10, failures: failures('rewind') }),
+  given.memory({
+    lastRole: 'replica',
+    notStreamingSince: 1,
+    leaderlessSince: given.NOW - 10,
+    failures: failures('rewind'),
+  }),
   given.memory({ lastRole: 'replica', failures: failures('promote'), promotedHere: [1] }),
   given.memory({ lastRole: 'primary', failures: failures('start') }),
 ];
@@ -72,8 +134,18 @@ const modes: readonly Pick<Observation, 'stopping' | 'settings'>[] = [
   { stopping: true, settings: given.settings({ paused: true }) },
 ];
 const asked: readonly Pick<Observation, 'upstream' | 'vanishedLeaseMs' | 'peers'>[] = [
-  { upstream: given.unknown('refused'), vanishedLeaseMs: given.known(0), peers: [given.peer('n3', 5000)] },
-  { upstream: given.known(given.upstream({ timeline: 2, history: [{ timeline: 1, switchLsn: 4000, reason: '' }] })), vanishedLeaseMs: given.known(5000), peers: [] },
+  {
+    upstream: given.unknown('refused'),
+    vanishedLeaseMs: given.known(0),
+    peers: [given.peer('n3', 5000)],
+  },
+  {
+    upstream: given.known(
+      given.upstream({ timeline: 2, history: [{ timeline: 1, switchLsn: 4000, reason: '' }] }),
+    ),
+    vanishedLeaseMs: given.known(5000),
+    peers: [],
+  },
 ];
 
 function* situations(): Generator<Observation> {
@@ -83,7 +155,8 @@ function* situations(): Generator<Observation> {
         for (const memory of memories)
           for (const job of jobs)
             for (const mode of modes)
-              for (const answers of asked) yield given.replica({ cluster, postgres, lease, memory, job, ...mode, ...answers });
+              for (const answers of asked)
+                yield given.replica({ cluster, postgres, lease, memory, job, ...mode, ...answers });
 }
 
 const JOB_STEPS = new Set(['startJob']);
@@ -98,17 +171,27 @@ describe('every situation', () => {
       used.add(decision.rule);
       if (decision.rule === 'none') expect.fail(`no rule for ${JSON.stringify(observation)}`);
       if (decision.why === '') expect.fail(`${decision.rule} gives no reason`);
-      if (!(decision.wakeInMs >= 0 && decision.wakeInMs <= 10_000)) expect.fail(`${decision.rule} waits ${decision.wakeInMs} ms`);
+      if (!(decision.wakeInMs >= 0 && decision.wakeInMs <= 10_000))
+        expect.fail(`${decision.rule} waits ${decision.wakeInMs} ms`);
       const begun = decision.steps.filter((step) => JOB_STEPS.has(step.do));
       const busy = observation.job !== null && observation.job.outcome === null;
       if (begun.length > (busy ? 0 : 1)) expect.fail(`${decision.rule} begins a second job (S9)`);
-      const leads = decision.steps.some((step) => step.do === 'startJob' && (step.job.kind === 'promote' || (step.job.kind === 'start' && step.job.as === 'primary')));
+      const leads = decision.steps.some(
+        (step) =>
+          step.do === 'startJob' &&
+          (step.job.kind === 'promote' || (step.job.kind === 'start' && step.job.as === 'primary')),
+      );
       const wins = decision.steps.some((step) => step.do === 'campaign');
-      if (leads && !wins && !(observation.lease.holdsLeaderKey && (observation.lease.deadline ?? 0) > observation.now)) {
+      if (
+        leads &&
+        !wins &&
+        !(observation.lease.holdsLeaderKey && (observation.lease.deadline ?? 0) > observation.now)
+      ) {
         expect.fail(`${decision.rule} makes a primary without a proven lease (S1)`);
       }
       if (leads && observation.settings.paused) expect.fail(`${decision.rule} promotes in pause`);
-      if (leads && observation.postgres.interrupted !== null) expect.fail(`${decision.rule} starts a directory that is not whole (S7)`);
+      if (leads && observation.postgres.interrupted !== null)
+        expect.fail(`${decision.rule} starts a directory that is not whole (S7)`);
     }
     expect(count).toBeGreaterThan(100_000);
     const dead = rules.map((rule) => rule.id).filter((id) => !used.has(id));

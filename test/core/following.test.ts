@@ -5,11 +5,25 @@ import * as given from './observations.ts';
 
 /** n2 led once, n1 leads now on timeline 2, which left timeline 1 at 4500. */
 const second = given.cluster({
-  members: [given.member('n1', { role: 'primary', timeline: 2 }), given.member('n2'), given.member('n3')],
+  members: [
+    given.member('n1', { role: 'primary', timeline: 2 }),
+    given.member('n2'),
+    given.member('n3'),
+  ],
   history: [{ timeline: 1, switchLsn: 4500, reason: 'x' }],
-  timelines: { claims: [[1, 'n2'], [2, 'n1']], modRevision: 9 },
+  timelines: {
+    claims: [
+      [1, 'n2'],
+      [2, 'n1'],
+    ],
+    modRevision: 9,
+  },
 });
-const onTwo = given.upstream({ timeline: 2, history: [{ timeline: 1, switchLsn: 4500, reason: 'x' }], lsn: 6000 });
+const onTwo = given.upstream({
+  timeline: 2,
+  history: [{ timeline: 1, switchLsn: 4500, reason: 'x' }],
+  lsn: 6000,
+});
 
 const exPrimary = (end: number, change: Partial<Observation> = {}): Observation =>
   given.replica({
@@ -20,8 +34,20 @@ const exPrimary = (end: number, change: Partial<Observation> = {}): Observation 
     ...change,
   });
 
-const cases: readonly { given: string; observation: Observation; rule: string; job: Job['kind'] | null; because: string }[] = [
-  { given: 'a streaming replica', observation: given.replica(), rule: 'follow.steady', job: null, because: 'there is nothing to do' },
+const cases: readonly {
+  given: string;
+  observation: Observation;
+  rule: string;
+  job: Job['kind'] | null;
+  because: string;
+}[] = [
+  {
+    given: 'a streaming replica',
+    observation: given.replica(),
+    rule: 'follow.steady',
+    job: null,
+    because: 'there is nothing to do',
+  },
   {
     given: 'an old primary whose WAL ends before the switch',
     observation: exPrimary(4500),
@@ -37,8 +63,10 @@ const cases: readonly { given: string; observation: Observation; rule: string; j
     because: 'one byte too many is divergence',
   },
   {
-    given: 'D46: a timeline that the leader\'s history does not name',
-    observation: exPrimary(100, { postgres: given.stopped('in production', { walEnd: given.known({ timeline: 5, lsn: 100 }) }) }),
+    given: "D46: a timeline that the leader's history does not name",
+    observation: exPrimary(100, {
+      postgres: given.stopped('in production', { walEnd: given.known({ timeline: 5, lsn: 100 }) }),
+    }),
     rule: 'follow.rejoin',
     job: 'rewind',
     because: 'a missing line is divergence, never agreement',
@@ -46,7 +74,10 @@ const cases: readonly { given: string; observation: Observation; rule: string; j
   {
     given: 'D47: a leader that has not made its first checkpoint',
     observation: exPrimary(4501, {
-      cluster: given.known({ ...second, members: [given.member('n1', { checkpointAfterPromote: false }), given.member('n2')] }),
+      cluster: given.known({
+        ...second,
+        members: [given.member('n1', { checkpointAfterPromote: false }), given.member('n2')],
+      }),
     }),
     rule: 'follow.rejoin',
     job: null,
@@ -54,14 +85,18 @@ const cases: readonly { given: string; observation: Observation; rule: string; j
   },
   {
     given: 'D48: a rewind that died midway',
-    observation: exPrimary(4501, { postgres: given.stopped('in production', { interrupted: 'rewind' }) }),
+    observation: exPrimary(4501, {
+      postgres: given.stopped('in production', { interrupted: 'rewind' }),
+    }),
     rule: 'follow.rejoin',
     job: 'clone',
     because: 'the directory is not whole',
   },
   {
     given: 'a clone that died midway',
-    observation: exPrimary(4501, { postgres: given.stopped('in production', { interrupted: 'clone' }) }),
+    observation: exPrimary(4501, {
+      postgres: given.stopped('in production', { interrupted: 'clone' }),
+    }),
     rule: 'follow.rejoin',
     job: 'clone',
     because: 'the directory is not whole',
@@ -96,14 +131,21 @@ const cases: readonly { given: string; observation: Observation; rule: string; j
   },
   {
     given: 'a diverged member with pg_rewind off and removal allowed',
-    observation: exPrimary(4501, { settings: given.settings({ usePgRewind: false, removeDataDirectoryOnDivergedTimelines: true }) }),
+    observation: exPrimary(4501, {
+      settings: given.settings({
+        usePgRewind: false,
+        removeDataDirectoryOnDivergedTimelines: true,
+      }),
+    }),
     rule: 'follow.rejoin',
     job: 'clone',
     because: 'the operator allowed it',
   },
   {
     given: 'an unknown end of the local WAL',
-    observation: exPrimary(0, { postgres: given.stopped('in production', { walEnd: given.unknown('pg_waldump failed') }) }),
+    observation: exPrimary(0, {
+      postgres: given.stopped('in production', { walEnd: given.unknown('pg_waldump failed') }),
+    }),
     rule: 'follow.rejoin',
     job: null,
     because: 'unknown is no position (S4)',
@@ -124,7 +166,9 @@ const cases: readonly { given: string; observation: Observation; rule: string; j
   },
   {
     given: 'a standby that stopped cleanly',
-    observation: given.replica({ postgres: given.stopped('shut down in recovery', { standbySignal: true }) }),
+    observation: given.replica({
+      postgres: given.stopped('shut down in recovery', { standbySignal: true }),
+    }),
     rule: 'follow.restart-standby',
     job: 'start',
     because: 'it can be compared once it runs',
@@ -133,7 +177,9 @@ const cases: readonly { given: string; observation: Observation; rule: string; j
     given: 'a running standby that does not stream and went past the switch',
     observation: given.replica({
       cluster: given.known(second),
-      postgres: given.running(given.standbySql('n1', { walReceiver: null, receiveLsn: 4600, replayLsn: 4600 })),
+      postgres: given.running(
+        given.standbySql('n1', { walReceiver: null, receiveLsn: 4600, replayLsn: 4600 }),
+      ),
       upstream: given.known(onTwo),
       memory: given.memory({ lastRole: 'replica', notStreamingSince: given.NOW - 2000 }),
     }),
@@ -150,7 +196,12 @@ const cases: readonly { given: string; observation: Observation; rule: string; j
   },
   {
     given: 'a server of unknown state without a standby signal beside a leader',
-    observation: given.replica({ postgres: given.running(given.primarySql(), { sql: given.unknown('timeout'), ready: 'no answer' }) }),
+    observation: given.replica({
+      postgres: given.running(given.primarySql(), {
+        sql: given.unknown('timeout'),
+        ready: 'no answer',
+      }),
+    }),
     rule: 'follow.demote',
     job: 'stop',
     because: 'it may be a primary, and unknown is not standby (S4)',
@@ -166,7 +217,9 @@ const cases: readonly { given: string; observation: Observation; rule: string; j
     given: 'two clones that failed just now',
     observation: given.replica({
       postgres: given.emptyDirectory(),
-      memory: given.memory({ failures: [1, 2].map(() => ({ kind: 'clone' as const, at: given.NOW - 10, why: 'x' })) }),
+      memory: given.memory({
+        failures: [1, 2].map(() => ({ kind: 'clone' as const, at: given.NOW - 10, why: 'x' })),
+      }),
     }),
     rule: 'join.clone',
     job: null,
@@ -191,21 +244,46 @@ describe('another member leads', () => {
   });
 
   it('points a standby of the former leader at the new one', () => {
-    const observation = given.replica({ name: 'n3', postgres: given.running(given.standbySql('n2')) });
-    expect(decide(observation).steps).toContainEqual({ do: 'follow', upstream: { name: 'n1', host: '127.0.0.1', port: 5431 } });
+    const observation = given.replica({
+      name: 'n3',
+      postgres: given.running(given.standbySql('n2')),
+    });
+    expect(decide(observation).steps).toContainEqual({
+      do: 'follow',
+      upstream: { name: 'n1', host: '127.0.0.1', port: 5431 },
+    });
   });
 
-  it('S7: another cluster\'s directory is left alone, with exit code 1', () => {
+  it("S7: another cluster's directory is left alone, with exit code 1", () => {
     const foreign = given.known(given.control({ systemIdentifier: '1' }));
-    const decision = decide(given.replica({ postgres: given.stopped('shut down', { control: foreign }) }));
+    const decision = decide(
+      given.replica({ postgres: given.stopped('shut down', { control: foreign }) }),
+    );
     expect(decision.rule).toBe('join.other-cluster');
-    expect(decision.steps).toEqual([{ do: 'exit', code: 1, message: expect.stringContaining('another cluster') }]);
+    expect(decision.steps).toEqual([
+      { do: 'exit', code: 1, message: expect.stringContaining('another cluster') },
+    ]);
   });
 
   it('S4: an unreadable directory is not an empty one', () => {
-    const postgres = given.stopped('shut down', { dataDirectory: { kind: 'unreadable', why: 'EACCES' }, control: given.unknown('EACCES') });
-    expect(decide(given.replica({ postgres, memory: given.memory() })).steps).toEqual([{ do: 'exit', code: 1, message: expect.stringContaining('EACCES') }]);
+    const postgres = given.stopped('shut down', {
+      dataDirectory: { kind: 'unreadable', why: 'EACCES' },
+      control: given.unknown('EACCES'),
+    });
+    expect(decide(given.replica({ postgres, memory: given.memory() })).steps).toEqual([
+      { do: 'exit', code: 1, message: expect.stringContaining('EACCES') },
+    ]);
     const ran = given.memory({ lastRole: 'replica' });
-    expect(decide(given.replica({ postgres: { ...postgres, postmaster: { kind: 'alive', pid: 1, startTicks: 1, adopted: true } }, memory: ran })).steps).toEqual([]);
+    expect(
+      decide(
+        given.replica({
+          postgres: {
+            ...postgres,
+            postmaster: { kind: 'alive', pid: 1, startTicks: 1, adopted: true },
+          },
+          memory: ran,
+        }),
+      ).steps,
+    ).toEqual([]);
   });
 });

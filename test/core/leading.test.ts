@@ -3,7 +3,13 @@ import { decide } from '../../src/core/decide.ts';
 import type { Observation } from '../../src/core/model.ts';
 import * as given from './observations.ts';
 
-const cases: readonly { given: string; observation: Observation; rule: string; steps: readonly string[]; because: string }[] = [
+const cases: readonly {
+  given: string;
+  observation: Observation;
+  rule: string;
+  steps: readonly string[];
+  because: string;
+}[] = [
   {
     given: 'a healthy leader',
     observation: given.leader(),
@@ -14,7 +20,9 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   {
     given: 'a new member without a slot',
     observation: given.leader({
-      cluster: given.known(given.cluster({ members: [...given.cluster().members, given.member('n-4.x')] })),
+      cluster: given.known(
+        given.cluster({ members: [...given.cluster().members, given.member('n-4.x')] }),
+      ),
     }),
     rule: 'lead.steady',
     steps: ['slots'],
@@ -23,7 +31,9 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   {
     given: 'an emptied /initialize and /config',
     observation: given.leader({
-      cluster: given.known(given.cluster({ initialize: { kind: 'absent' }, config: { kind: 'absent' } })),
+      cluster: given.known(
+        given.cluster({ initialize: { kind: 'absent' }, config: { kind: 'absent' } }),
+      ),
     }),
     rule: 'lead.steady',
     steps: ['writeInitialize', 'writeConfig'],
@@ -38,7 +48,10 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   },
   {
     given: 'a dead postmaster and a lease that is nearly over',
-    observation: given.leader({ postgres: given.stopped('in production'), lease: given.leaderLease({ deadline: given.NOW + 500 }) }),
+    observation: given.leader({
+      postgres: given.stopped('in production'),
+      lease: given.leaderLease({ deadline: given.NOW + 500 }),
+    }),
     rule: 'lead.unproven',
     steps: [],
     because: 'a start as primary must not outlive the lease (S1)',
@@ -57,7 +70,11 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
     given: 'a server that failed to start',
     observation: given.leader({
       postgres: given.stopped('in production'),
-      memory: given.memory({ lastRole: 'primary', primaryDownSince: given.NOW - 100, failures: [{ kind: 'start', at: given.NOW - 10, why: 'PANIC' }] }),
+      memory: given.memory({
+        lastRole: 'primary',
+        primaryDownSince: given.NOW - 100,
+        failures: [{ kind: 'start', at: given.NOW - 10, why: 'PANIC' }],
+      }),
     }),
     rule: 'lead.give-up',
     steps: ['resign'],
@@ -68,7 +85,11 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
     observation: given.leader({
       cluster: given.known(given.cluster({ members: [given.member('n1')] })),
       postgres: given.stopped('in production'),
-      memory: given.memory({ lastRole: 'primary', primaryDownSince: given.NOW - 100, failures: [{ kind: 'start', at: given.NOW - 10, why: 'PANIC' }] }),
+      memory: given.memory({
+        lastRole: 'primary',
+        primaryDownSince: given.NOW - 100,
+        failures: [{ kind: 'start', at: given.NOW - 10, why: 'PANIC' }],
+      }),
     }),
     rule: 'lead.restart-in-place',
     steps: ['startJob'],
@@ -76,7 +97,10 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   },
   {
     given: 'D6: the key is held, but no renewal was ever proven',
-    observation: given.leader({ postgres: given.running(given.standbySql()), lease: given.leaderLease({ deadline: null }) }),
+    observation: given.leader({
+      postgres: given.running(given.standbySql()),
+      lease: given.leaderLease({ deadline: null }),
+    }),
     rule: 'lead.unproven',
     steps: [],
     because: 'a key that was set by an update that failed is no authority to promote',
@@ -85,7 +109,17 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
     given: 'a standby that holds the key with its claim',
     observation: given.leader({
       postgres: given.running(given.standbySql('n3')),
-      cluster: given.known(given.cluster({ timelines: { claims: [[1, 'n3'], [2, 'n1']], modRevision: 9 } })),
+      cluster: given.known(
+        given.cluster({
+          timelines: {
+            claims: [
+              [1, 'n3'],
+              [2, 'n1'],
+            ],
+            modRevision: 9,
+          },
+        }),
+      ),
     }),
     rule: 'lead.promote',
     steps: ['startJob'],
@@ -95,7 +129,17 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
     given: 'a standby that holds the key, and whose claim was overtaken',
     observation: given.leader({
       postgres: given.running(given.standbySql('n3')),
-      cluster: given.known(given.cluster({ timelines: { claims: [[2, 'n1'], [3, 'n3']], modRevision: 9 } })),
+      cluster: given.known(
+        given.cluster({
+          timelines: {
+            claims: [
+              [2, 'n1'],
+              [3, 'n3'],
+            ],
+            modRevision: 9,
+          },
+        }),
+      ),
     }),
     rule: 'lead.promote',
     steps: ['claim', 'startJob'],
@@ -103,22 +147,32 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   },
   {
     given: 'the key of an earlier life',
-    observation: given.leader({ lease: given.ownLease('new'), memory: given.memory({ formerLeaseId: 'lease-n1' }) }),
+    observation: given.leader({
+      lease: given.ownLease('new'),
+      memory: given.memory({ formerLeaseId: 'lease-n1' }),
+    }),
     rule: 'lead.take-over',
     steps: ['takeOver'],
     because: 'an adopted PostgreSQL goes on without an outage',
   },
   {
     given: 'D3: our name on the key, under a lease that was never ours',
-    observation: given.leader({ lease: given.ownLease('new'), postgres: given.running(given.standbySql()) }),
+    observation: given.leader({
+      lease: given.ownLease('new'),
+      postgres: given.running(given.standbySql()),
+    }),
     rule: 'lead.foreign-lease',
     steps: [],
-    because: 'a second daemon of this name must not take the first one\'s key',
+    because: "a second daemon of this name must not take the first one's key",
   },
   {
     given: 'a request to hand over',
     observation: given.leader({
-      cluster: given.known(given.cluster({ failover: { leader: 'n1', candidate: 'n3', scheduledAt: null, modRevision: 8 } })),
+      cluster: given.known(
+        given.cluster({
+          failover: { leader: 'n1', candidate: 'n3', scheduledAt: null, modRevision: 8 },
+        }),
+      ),
     }),
     rule: 'lead.hand-over',
     steps: ['clearFailover', 'startJob'],
@@ -147,10 +201,13 @@ const cases: readonly { given: string; observation: Observation; rule: string; s
   },
   {
     given: 'etcd that cannot be read, after the deadline',
-    observation: given.leader({ cluster: given.unknown('no endpoint answers'), lease: given.leaderLease({ deadline: given.NOW - 1 }) }),
+    observation: given.leader({
+      cluster: given.unknown('no endpoint answers'),
+      lease: given.leaderLease({ deadline: given.NOW - 1 }),
+    }),
     rule: 'blind.demote',
     steps: ['startJob'],
-    because: 'the lease may be another\'s by now',
+    because: "the lease may be another's by now",
   },
   {
     given: 'an empty data directory under the leader',
@@ -170,8 +227,12 @@ describe('the leader', () => {
 
   it('stops at once when another member holds the lease', () => {
     const observation = given.leader({
-      cluster: given.known(given.cluster({ leader: { name: 'n2', leaseId: 'x', createRevision: 9, modRevision: 9 } })),
+      cluster: given.known(
+        given.cluster({ leader: { name: 'n2', leaseId: 'x', createRevision: 9, modRevision: 9 } }),
+      ),
     });
-    expect(decide(observation).steps).toEqual([{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }]);
+    expect(decide(observation).steps).toEqual([
+      { do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } },
+    ]);
   });
 });

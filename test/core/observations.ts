@@ -106,7 +106,12 @@ export const control = (change: Partial<ControlFile> = {}): ControlFile => ({
   ...change,
 });
 
-const slot = (name: string) => ({ name, type: 'physical' as const, active: true, restartLsn: 5000 });
+const slot = (name: string) => ({
+  name,
+  type: 'physical' as const,
+  active: true,
+  restartLsn: 5000,
+});
 
 export const primarySql = (change: Partial<SqlFacts> = {}): SqlFacts => ({
   inRecovery: false,
@@ -132,7 +137,14 @@ export const standbySql = (leader = 'n1', change: Partial<SqlFacts> = {}): SqlFa
     currentLsn: null,
     receiveLsn: 5000,
     replayLsn: 5000,
-    walReceiver: { status: 'streaming', timeline: 1, host: '127.0.0.1', port: port(leader), slotName: 'n2', latestEndLsn: 5000 },
+    walReceiver: {
+      status: 'streaming',
+      timeline: 1,
+      host: '127.0.0.1',
+      port: port(leader),
+      slotName: 'n2',
+      latestEndLsn: 5000,
+    },
     ...change,
   });
 
@@ -142,7 +154,12 @@ export const unknown = (why: string): { known: false; why: string } => ({ known:
 
 export const running = (sql: SqlFacts, change: Partial<PostgresFacts> = {}): PostgresFacts => ({
   dataDirectory: { kind: 'cluster', majorVersion: 15 },
-  control: known(control({ state: sql.inRecovery ? 'in archive recovery' : 'in production', timeline: sql.timeline ?? 1 })),
+  control: known(
+    control({
+      state: sql.inRecovery ? 'in archive recovery' : 'in production',
+      timeline: sql.timeline ?? 1,
+    }),
+  ),
   standbySignal: sql.inRecovery,
   postmaster: alive,
   orphans: 0,
@@ -155,7 +172,10 @@ export const running = (sql: SqlFacts, change: Partial<PostgresFacts> = {}): Pos
 });
 
 /** Stopped; `state` is what pg_control says. */
-export const stopped = (state: ControlFile['state'], change: Partial<PostgresFacts> = {}): PostgresFacts =>
+export const stopped = (
+  state: ControlFile['state'],
+  change: Partial<PostgresFacts> = {},
+): PostgresFacts =>
   running(primarySql(), {
     control: known(control({ state })),
     postmaster: { kind: 'none' },
@@ -166,7 +186,12 @@ export const stopped = (state: ControlFile['state'], change: Partial<PostgresFac
   });
 
 export const emptyDirectory = (change: Partial<PostgresFacts> = {}): PostgresFacts =>
-  stopped('unrecognized', { dataDirectory: { kind: 'empty' }, control: unknown('empty'), incarnation: null, ...change });
+  stopped('unrecognized', {
+    dataDirectory: { kind: 'empty' },
+    control: unknown('empty'),
+    incarnation: null,
+    ...change,
+  });
 
 export const memory = (change: Partial<Memory> = {}): Memory => ({
   startedAt: 0,
@@ -193,12 +218,26 @@ export const ownLease = (name: string, change: Partial<LeaseFacts> = {}): LeaseF
 export const leaderLease = (change: Partial<LeaseFacts> = {}): LeaseFacts =>
   ownLease('n1', { holdsLeaderKey: true, leaderModRevision: 5, deadline: NOW + 25_000, ...change });
 
-export const peer = (name: string, position: number, change: Partial<Extract<PeerFacts['answer'], { known: true }>['value']> = {}): PeerFacts => ({
+export const peer = (
+  name: string,
+  position: number,
+  change: Partial<Extract<PeerFacts['answer'], { known: true }>['value']> = {},
+): PeerFacts => ({
   name,
-  answer: known({ inRecovery: true, position, timeline: 1, tags: plainTags, watchdogFailed: false, ...change }),
+  answer: known({
+    inRecovery: true,
+    position,
+    timeline: 1,
+    tags: plainTags,
+    watchdogFailed: false,
+    ...change,
+  }),
 });
 
-export const silent = (name: string): PeerFacts => ({ name, answer: unknown('no answer in 2000 ms') });
+export const silent = (name: string): PeerFacts => ({
+  name,
+  answer: unknown('no answer in 2000 ms'),
+});
 
 export const upstream = (change: Partial<UpstreamFacts> = {}): UpstreamFacts => ({
   name: 'n1',

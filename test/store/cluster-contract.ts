@@ -144,6 +144,15 @@ export function describeCluster(name: string, subject: () => Subject, clock: () 
       expect((await one.read()).timelines).toEqual({ claims: [[3, 'n9']], modRevision: seen });
     });
 
+    test('a key that somebody holds is not taken, with or without a claim', async () => {
+      await put('leader', 'patroni');
+      const leaseId = await lease(one);
+      const lost = { won: false, why: 'the leader key is held by patroni' };
+      expect(await one.campaign('n1', leaseId, 2, 0)).toEqual(lost);
+      expect(await one.campaign('n1', leaseId, null, 0)).toEqual(lost);
+      expect(await one.read()).toMatchObject({ leader: { name: 'patroni' }, timelines: null });
+    });
+
     test('overwrites claims that are garbage, under the same guard', async () => {
       await put('tenure/timeline', 'garbage');
       const { timelines, problems } = await one.read();

@@ -1,0 +1,183 @@
+/** Rule S1 on the lease keeper: what extends the deadline, what does not, and what it may cost. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { LeaseKeeper } from '../src/lease.ts';
+import { ClusterStore } from '../src/store/cluster.ts';
+import { ManualClock } from './store/manual-clock.ts';
+import { MemoryStore } from './store/memory.ts';
+import type { MemoryClient } from './store/memory-client.ts';
+
+const TTL_MS = 6000;
+const LEADER = '/service/test/leader';
+
+let clock: ManualClock;
+let etcd: MemoryStore;
+let client: MemoryClient;
+let keeper: LeaseKeeper;
+let deadlines: number[];
+
+/** Lets everything that is due happen, in small steps of time. */
+async function pass(ms: number): Promise<void> {
+  for (let gone = 0; gone < ms; gone += 50) {
+    clock.advance(50);
+    for (let turn = 0; turn < 8; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+beforeEach(async () => {
+  clock = new ManualClock();
+  etcd = new MemoryStore(clock);
+  client = etcd.client();
+  deadlines = [];
+  const store = new ClusterStore(client, {
+    namespace: 'service',
+    scope: 'test',
+    clock,
+    retryTimeoutMs: 1000,
+  });
+  keeper = new LeaseKeeper({
+    store,
+    clock,
+    name: 'n1',
+    log: () => undefined,
+    onChange: () => undefined,
+    onDeadline: (deadline) => deadlines.push(deadline),
+    healthy: () => true,
+  });
+  keeper.begin(TTL_MS, 1000, null);
+  await pass(50);
+});
+
+const lead = async (): Promise<void> => {
+  const view = etcd.now().kvs.find((kv) => kv.key === '/service/test/tenure/timeline');
+  const campaign = keeper.campaign(1, view?.modRevision ?? 0);
+  await pass(100);
+  expect((await campaign).won).toBe(true);
+};
+
+describe('the lease keeper', () => {
+  it('has no deadline before leadership was proven', () => {
+    expect(keeper.facts()).toMatchObject({ holdsLeaderKey: false, deadline: null });
+    expect(keeper.facts().leaseId).not.toBeNull();
+  });
+
+  it('counts the deadline from the sending of the renewal, less the drift', async () => {
+    client.latencyMs = 300;
+    const campaign = keeper.campaign(1, 0);
+    await pass(2000);
+    expect((await campaign).won).toBe(true);
+    const { deadline } = keeper.facts();
+    // Sent at least two one-way trips before its proof was here.
+    expect(deadline).not.toBeNull();
+    expect((deadline as number) - clock.now()).toBeLessThan(TTL_MS - 50 - 600);
+  });
+
+  it("renews a leader's lease without being asked, and its deadline moves on", async () => {
+    await lead();
+    const first = keeper.facts().deadline as number;
+    await pass(3 * TTL_MS);
+    expect(keeper.facts().deadline).toBeGreaterThan(first + 2 * TTL_MS);
+    expect(etcd.now().kvs.some((kv) => kv.key === LEADER)).toBe(true);
+  });
+
+  it('S1: a keep-alive of a member that lost leadership never makes the deadline outlive the lease', async () => {
+    await lead();
+    const leaseId = keeper.facts().leaseId as string;
+    for (let turn = 0; turn < 60; turn += 1) {
+      // Every other keep-alive is answered by the member that was in charge before.
+      let stale = turn % 2 === 0;
+      client.fault = (call) => {
+        if (call !== 'keepAlive' || !stale) return null;
+        stale = false;
+        return 'deposed member';
+      };
+      if (turn % 7 === 0) etcd.raftTerm += 1;
+      await pass(250);
+      if (!keeper.facts().holdsLeaderKey) return;
+      const left = etcd.timeToLive(leaseId).remainingSeconds * 1000;
+      expect((keeper.facts().deadline as number) - clock.now()).toBeLessThanOrEqual(left);
+    }
+  });
+
+  it('S1: with nothing but stale keep-alives the deadline stays, and then the lease ends', async () => {
+    await lead();
+    const before = keeper.facts().deadline;
+    client.fault = (call) => {
+      if (call === 'keepAlive') etcd.raftTerm += 1;
+      return call === 'keepAlive' ? 'deposed member' : null;
+    };
+    await pass(TTL_MS / 2);
+    expect(keeper.facts().deadline).toBe(before);
+  });
+
+  it('S1: the deadline stays where it was while the store does not answer', async () => {
+    await lead();
+    const before = keeper.facts().deadline;
+    client.fault = () => 'lost request';
+    await pass(TTL_MS);
+    expect(keeper.facts().deadline).toBe(before);
+    expect(clock.now()).toBeGreaterThan(before as number);
+    client.fault = () => null;
+  });
+
+  it('knows that the key is lost when another took it', async () => {
+    await lead();
+    const other = etcd.client();
+    await other.transact([], [{ put: LEADER, value: 'n2' }], [], { timeoutMs: 100 });
+    await pass(TTL_MS / 2);
+    expect(keeper.facts().holdsLeaderKey).toBe(false);
+  });
+
+  it('does not take back an answer that came after it resigned', async () => {
+    await lead();
+    client.latencyMs = 400;
+    keeper.hurry();
+    await pass(50);
+    const resigning = keeper.resign(
+      { leader: 'n1', floorLsn: 10, timeline: 1, candidate: null },
+      null,
+    );
+    await pass(3000);
+    expect(await resigning).toBe(true);
+    expect(keeper.facts()).toMatchObject({ holdsLeaderKey: false, deadline: null });
+  });
+
+  it('gets a new lease after the old one ran out', async () => {
+    const before = keeper.facts().leaseId;
+    client.fault = () => 'refused connection';
+    await pass(2 * TTL_MS);
+    client.fault = () => null;
+    await pass(2000);
+    expect(keeper.facts().leaseId).not.toBe(before);
+    expect(keeper.facts().leaseId).not.toBeNull();
+  });
+
+  it('moves the leader key to a new lease when ttl changes, and never lets it go', async () => {
+    await lead();
+    const before = keeper.facts();
+    const change = keeper.configure(12_000, 1000);
+    await pass(500);
+    await change;
+    const after = keeper.facts();
+    expect(after.leaseId).not.toBe(before.leaseId);
+    expect(after.deadline).toBeGreaterThan((before.deadline as number) + 5000);
+    expect(etcd.now().kvs.find((kv) => kv.key === LEADER)?.leaseId).toBe(after.leaseId);
+  });
+
+  it('S8: gives a primary found at start its time to be proven, and tells the fence', () => {
+    const started = new LeaseKeeper({
+      store: new ClusterStore(
+        etcd.client(() => 'lost request'),
+        { namespace: 'service', scope: 'x', clock, retryTimeoutMs: 1000 },
+      ),
+      clock,
+      name: 'n1',
+      log: () => undefined,
+      onChange: () => undefined,
+      onDeadline: (deadline) => deadlines.push(deadline),
+      healthy: () => true,
+    });
+    started.begin(TTL_MS, 1000, clock.now() + 1000);
+    expect(deadlines.at(-1)).toBe(clock.now() + 1000);
+    expect(started.facts().deadline).toBe(clock.now() + 1000);
+  });
+});

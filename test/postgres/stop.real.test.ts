@@ -1,0 +1,188 @@
+/** Stopping: the end of the shutdown checkpoint, lingering walsenders, standby.signal. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { formatLsn, parseLsn } from '../../src/core/lsn.ts';
+import type { WalPoint } from '../../src/core/model.ts';
+import { glanceAtControl } from '../../src/postgres/controlfile.ts';
+import { processTitle, readProcess } from '../../src/postgres/proc.ts';
+import { run } from '../../src/postgres/run.ts';
+import {
+  clock,
+  Lab,
+  type Node,
+  never,
+  noProgress,
+  primary,
+  settings,
+  standby,
+  until,
+} from './lab.ts';
+
+const lab = new Lab();
+afterAll(async () => await lab.close());
+
+const PAGE = 8192;
+
+async function shutDown(node: Node, becomeStandby = false): Promise<WalPoint> {
+  const ends: WalPoint[] = [];
+  await node.postgres.stop('fast', {
+    becomeStandby,
+    timeoutMs: 20_000,
+    onShutDown: (end) => ends.push(end),
+  });
+  expect(ends).toHaveLength(1);
+  return ends[0] as WalPoint;
+}
+
+/** What pg_waldump says: it complains of the first position at which no record can begin. */
+async function endByWaldump(node: Node, point: WalPoint): Promise<number> {
+  const control = await glanceAtControl(node.dataDir);
+  const { stderr } = await run({
+    file: '/usr/lib/postgresql/15/bin/pg_waldump',
+    args: [
+      '-p',
+      join(node.dataDir, 'pg_wal'),
+      '-t',
+      `${point.timeline}`,
+      '-s',
+      formatLsn(control.checkpointLsn),
+    ],
+    clock,
+    timeoutMs: 10_000,
+  });
+  return parseLsn(/invalid record length at ([0-9A-F]+\/[0-9A-F]+)/.exec(stderr)?.[1] ?? 'none');
+}
+
+test('the end of the shutdown checkpoint is where the next record begins, wherever it falls (F4)', async () => {
+  const node = await primary(lab, 'a');
+  await node.postgres.configure(
+    settings({ parameters: { autovacuum: 'off', wal_compression: 'off' } }),
+  );
+  const crossings = new Set<string>();
+  // The shutdown checkpoint is put at places around the end of a page, and of a segment.
+  for (const [left, newSegment] of [
+    [400, false],
+    [120, false],
+    [112, false],
+    [64, false],
+    [24, false],
+    [112, true],
+    [120, true],
+  ] as const) {
+    await node.postgres.start('primary', null, 20_000, noProgress, never);
+    await node.postgres.checkpoint(5000);
+    await fillPage(node, left, newSegment);
+    const end = await shutDown(node);
+    const { checkpointLsn } = await glanceAtControl(node.dataDir);
+    crossings.add(`${end.lsn - checkpointLsn}`);
+    const header = end.lsn % PAGE === 0 ? (end.lsn % (16 * 1024 * 1024) === 0 ? 40 : 24) : 0;
+    expect(await endByWaldump(node, end)).toBe(end.lsn + header);
+  }
+  // Or the test would say nothing of the headers.
+  expect([...crossings].sort()).toEqual(['120', '144', '160']);
+});
+
+/** Writes WAL until `left` bytes before the end of a page: what comes next begins there. */
+async function fillPage(node: Node, left: number, segment: boolean): Promise<void> {
+  const client = await lab.sql(node);
+  const size = segment ? 16 * 1024 * 1024 : PAGE;
+  const here = async (): Promise<number> => {
+    const { rows } = await client.query<{ lsn: string }>(
+      'SELECT pg_current_wal_insert_lsn()::text AS lsn',
+    );
+    return parseLsn(rows[0]?.lsn ?? '');
+  };
+  if (segment) {
+    while ((await here()) % size < size - 2 * PAGE) {
+      const room = size - ((await here()) % size) - (3 * PAGE) / 2;
+      const bytes = Math.floor((Math.min(room, 1_000_000) * (PAGE - 24)) / PAGE);
+      await client.query(
+        `SELECT pg_logical_emit_message(false, 'x', repeat('x', ${Math.max(1, bytes)}))`,
+      );
+    }
+  }
+  // A message of n characters takes a fixed number of bytes more; it is measured first.
+  const before = await here();
+  await client.query(`SELECT pg_logical_emit_message(false, 'x', repeat('x', 800))`);
+  const overhead = (await here()) - before - 800;
+  for (;;) {
+    const room = size - ((await here()) % size) - left;
+    if (room === 0) break;
+    if (room < 0 || room < overhead + 8) {
+      if (segment) throw new Error('passed the end of the segment');
+      await client.query(`SELECT pg_logical_emit_message(false, 'x', repeat('x', 4000))`);
+      continue;
+    }
+    const bytes = Math.min(room - overhead, 2000);
+    await client.query(`SELECT pg_logical_emit_message(false, 'x', repeat('x', ${bytes}))`);
+  }
+  await client.end();
+}
+
+test('a frozen standby does not hold up the stop; it comes to rest after "shut down" (F4)', async () => {
+  const a = await primary(lab, 'b');
+  const b = await standby(lab, 'c', a);
+  const receiver = await walReceiver(b);
+  process.kill(receiver, 'SIGSTOP');
+  try {
+    const begun = clock.now();
+    const end = await shutDown(a, true);
+    expect(clock.now() - begun).toBeLessThan(10_000);
+    expect(end.lsn).toBeGreaterThan(0);
+    expect(a.said.some((line) => line.includes('walsenders'))).toBe(true);
+    expect(existsSync(join(a.dataDir, 'standby.signal'))).toBe(true);
+    expect(await a.postgres.observe({ searchWalEnd: true })).toMatchObject({
+      control: { known: true, value: { state: 'shut down' } },
+      walEnd: { known: true, value: end },
+      orphans: 0,
+      postmaster: { kind: 'none' },
+    });
+  } finally {
+    process.kill(receiver, 'SIGCONT');
+  }
+  // It was a clean stop, not a crash.
+  await a.postgres.start('primary', null, 20_000, noProgress, never);
+  expect((await a.postgres.history(1)).entries).toEqual([]);
+  await a.postgres.stop('immediate', { becomeStandby: false, timeoutMs: 10_000 });
+});
+
+async function walReceiver(node: Node): Promise<number> {
+  const [row] = await lab.ask(node, 'SELECT pid FROM pg_stat_wal_receiver');
+  return row?.pid as number;
+}
+
+test('standby.signal is on disk before the signal is sent (S8)', async () => {
+  const node = await primary(lab, 'd');
+  const facts = await node.postgres.observe({ searchWalEnd: false });
+  if (facts.postmaster.kind !== 'alive') throw new Error('not running');
+  // A postmaster that stands still: the stop cannot get further than the signal.
+  process.kill(facts.postmaster.pid, 'SIGSTOP');
+  const stop = node.postgres.stop('fast', { becomeStandby: true, timeoutMs: 300 });
+  await expect(stop).rejects.toThrow('did not stop');
+  expect(existsSync(join(node.dataDir, 'standby.signal'))).toBe(true);
+  expect(readProcess(facts.postmaster.pid)).not.toBeNull();
+  // An immediate stop is carried through.
+  await node.postgres.stop('immediate', { becomeStandby: true, timeoutMs: 300 });
+  expect(await node.postgres.observe({ searchWalEnd: false })).toMatchObject({
+    postmaster: { kind: 'none' },
+    orphans: 0,
+    standbySignal: true,
+  });
+});
+
+test('a standby that is stopped says nothing of a shutdown checkpoint', async () => {
+  const a = await primary(lab, 'e');
+  const b = await standby(lab, 'f', a);
+  const ends: WalPoint[] = [];
+  await b.postgres.stop('fast', {
+    becomeStandby: false,
+    timeoutMs: 20_000,
+    onShutDown: (end) => ends.push(end),
+  });
+  expect(ends).toEqual([]);
+  expect(processTitle(1)).not.toBe('');
+  await until('its control file says so', async () => {
+    return (await glanceAtControl(b.dataDir)).state === 'shut down in recovery';
+  });
+});
