@@ -23,6 +23,9 @@ const options = Options.parse(
   '  --seconds N        end by itself N seconds after the cluster came up (default: at Ctrl-C)',
 );
 
+const seconds = options.number('seconds');
+const clusterOptions = options.cluster();
+
 /** Milliseconds the cluster may take to come up. */
 const START_DEADLINE_MS = 60_000;
 /** Milliseconds between two looks. */
@@ -51,7 +54,6 @@ function introduction(cluster: Cluster, lab: Lab): string[] {
 }
 
 async function live(lab: Lab, cluster: Cluster, stopped: AbortSignal): Promise<void> {
-  const seconds = options.number('seconds');
   const end = seconds === undefined ? Infinity : performance.now() + seconds * 1000;
   const keeper = new Keeper(cluster);
   const writer = await SteadyWriter.start({ port: cluster.haproxy.ports.primary, everyMs: 20 });
@@ -111,7 +113,7 @@ async function comeUp(cluster: Cluster, stopped: AbortSignal): Promise<void> {
 async function demo(lab: Lab, stopped: AbortSignal): Promise<number> {
   screen.say('Starting etcd, three nodes (each PostgreSQL with its daemon) and HAProxy …');
   const started = performance.now();
-  const cluster = await Cluster.create(lab, options.cluster());
+  const cluster = await Cluster.create(lab, clusterOptions);
   await cluster.startDaemons();
   try {
     await comeUp(cluster, stopped);

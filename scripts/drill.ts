@@ -17,6 +17,10 @@ const options = Options.parse(
   --deadline N       seconds that failover, and then healing, may take (default 60)`,
 );
 
+const deadlineMs = (options.number('deadline') ?? 60) * 1000;
+const only = options.number('only');
+const clusterOptions = options.cluster();
+
 /** With --json, standard output is for the results alone. */
 const tell = options.flag('json') ? console.error : console.log;
 
@@ -38,12 +42,10 @@ function format(results: readonly Result[]): string {
 }
 
 async function drill(lab: Lab): Promise<number> {
-  const deadlineMs = (options.number('deadline') ?? 60) * 1000;
-  const only = options.number('only');
   const faults = FAULTS.filter((_, index) => only === undefined || index + 1 === only);
   tell('Starting etcd, three nodes and HAProxy …');
   const started = performance.now();
-  const cluster = await Cluster.create(lab, options.cluster());
+  const cluster = await Cluster.create(lab, clusterOptions);
   await cluster.startDaemons();
   const results: Result[] = [];
   try {

@@ -20,5 +20,7 @@ check type-check tsc --noEmit
 check lint biome check --error-on-warnings
 # native: Node reads vitest.config.ts itself; the bundling loader would write into the checkout.
 echo "== tests"
-sh scripts/unprivileged.sh vitest run --configLoader native "$@" || status=1
+set -- sh scripts/unprivileged.sh vitest run --configLoader native "$@"
+if [ "$status" = 0 ]; then exec "$@"; fi
+"$@" || true
 exit "$status"

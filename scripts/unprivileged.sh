@@ -29,7 +29,7 @@ leftovers() {
     done' "$work")
 }
 cleanup() {
-  trap '' INT TERM
+  trap '' INT TERM HUP
   for pid in $(leftovers); do kill -9 "$pid" 2> /dev/null || true; done
   rm -rf "$work" 2> /dev/null || { sleep 0.2; rm -rf "$work"; }
 }
@@ -39,7 +39,7 @@ trap cleanup EXIT
 chown "$user:$group" "$work"
 chmod 711 "$work"
 as_user() {
-  set -- setpriv "--reuid=$user" "--regid=$group" --init-groups --reset-env -- \
+  set -- setpriv --pdeathsig=TERM "--reuid=$user" "--regid=$group" --init-groups --reset-env -- \
     env --default-signal=INT,QUIT "TMPDIR=$work" "HOME=$work" "USER=$user" "LOGNAME=$user" \
     "PATH=$checkout/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$@"
   exec "$@"
@@ -66,6 +66,7 @@ set -- env "$@"
 child=
 trap 'if [ -n "$child" ] && ! [ -t 0 ]; then kill -INT "$child" 2> /dev/null || true; fi' INT
 trap 'if [ -n "$child" ]; then kill -TERM "$child" 2> /dev/null || true; fi' TERM
+trap 'if [ -n "$child" ]; then kill -HUP "$child" 2> /dev/null || true; fi' HUP
 exec 3<&0
 (as_user "$@") <&3 3<&- &
 child=$!

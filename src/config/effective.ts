@@ -122,11 +122,6 @@ function missingFeatures(read: Dynamic): string[] {
     );
   }
   if (asksForStandbyCluster(read)) warnings.push('/config standby_cluster is not supported yet');
-  if (read.values.failsafe_mode === true) {
-    warnings.push(
-      '/config failsafe_mode is not supported yet: without etcd the primary becomes read-only when its lease ends',
-    );
-  }
   return warnings;
 }
 

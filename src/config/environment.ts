@@ -123,6 +123,11 @@ function targets(): Map<string, Target> {
   return map;
 }
 
+/** Names without prefix, with the key that each sets; for the documentation. */
+export function environmentVariables(): readonly (readonly [string, string])[] {
+  return [...TARGETS].map(([name, [path]]) => [name, path.join('.')] as const);
+}
+
 /** Read by the loader and by the launcher, not settings. */
 const NOT_SETTINGS = new Set(['CONFIGURATION', 'NODE', 'VERSION', 'TEST_REPORT']);
 

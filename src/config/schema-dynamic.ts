@@ -88,10 +88,7 @@ export const dynamicSchema = z.looseObject(
       .unknown()
       .optional()
       .meta({ description: 'Not supported yet. In bootstrap.dcs it is refused.' }),
-    failsafe_mode: boolean().optional().meta({
-      description:
-        'Not supported yet: without etcd the primary becomes read-only when its lease ends.',
-    }),
+    failsafe_mode: unsupported('without etcd the primary becomes read-only when its lease ends'),
     synchronous_mode_strict: unsupported('synchronous replication is not maintained'),
     synchronous_node_count: unsupported('synchronous replication is not maintained'),
     maximum_lag_on_syncnode: unsupported('synchronous replication is not maintained'),

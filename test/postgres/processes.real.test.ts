@@ -165,13 +165,15 @@ test('a server that ends at once fails the start at once, with what it said (D61
 });
 
 test('a port that is taken fails the start at once', async () => {
-  const squatter = createServer();
+  await node.postgres.stop('fast', { becomeStandby: false, timeoutMs: 20_000 });
+  const squatter = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve) => squatter.listen(node.port, '127.0.0.1', resolve));
   await expect(start(node)).rejects.toThrow('ended while starting with exit code 1');
   await new Promise<void>((resolve) => squatter.close(() => resolve()));
 });
 
 test('a cancelled start leaves nothing running', async () => {
+  await node.postgres.stop('fast', { becomeStandby: false, timeoutMs: 20_000 });
   const control = new AbortController();
   const starting = node.postgres.start(
     'primary',
@@ -185,7 +187,7 @@ test('a cancelled start leaves nothing running', async () => {
 });
 
 test('the server outlives its agent, in a session of its own', async () => {
-  await start(node);
+  if ((await look(node)).postmaster.kind === 'none') await start(node);
   const pid = postmasterPid();
   expect(readProcess(pid)).toMatchObject({ session: pid });
   const environment = readFileSync(`/proc/${pid}/environ`, 'utf8');

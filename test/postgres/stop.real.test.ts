@@ -7,6 +7,7 @@ import type { WalPoint } from '../../src/core/model.ts';
 import { glanceAtControl } from '../../src/postgres/controlfile.ts';
 import { processTitle, readProcess } from '../../src/postgres/proc.ts';
 import { run } from '../../src/postgres/run.ts';
+import { lastRecord } from '../../src/postgres/walend.ts';
 import {
   clock,
   Lab,
@@ -35,30 +36,30 @@ async function shutDown(node: Node, becomeStandby = false): Promise<WalPoint> {
   return ends[0] as WalPoint;
 }
 
-/** What pg_waldump says: it complains of the first position at which no record can begin. */
-async function endByWaldump(node: Node, point: WalPoint): Promise<number> {
-  const control = await glanceAtControl(node.dataDir);
-  const { stderr } = await run({
+/** Where the server put the first record after the checkpoint, once it has written one. */
+async function nextRecord(node: Node, timeline: number, checkpoint: number): Promise<number> {
+  const { stdout } = await run({
     file: '/usr/lib/postgresql/15/bin/pg_waldump',
     args: [
-      '-p',
-      join(node.dataDir, 'pg_wal'),
-      '-t',
-      `${point.timeline}`,
-      '-s',
-      formatLsn(control.checkpointLsn),
+      `--path=${join(node.dataDir, 'pg_wal')}`,
+      `--timeline=${timeline}`,
+      `--start=${formatLsn(checkpoint)}`,
+      '--limit=2',
     ],
     clock,
     timeoutMs: 10_000,
   });
-  return parseLsn(/invalid record length at ([0-9A-F]+\/[0-9A-F]+)/.exec(stderr)?.[1] ?? 'none');
+  expect(stdout.split('\n')).toHaveLength(3);
+  return lastRecord(stdout)?.lsn ?? 0;
 }
 
 test('the end of the shutdown checkpoint is where the next record begins, wherever it falls (F4)', async () => {
   const node = await primary(lab, 'a');
   await node.postgres.configure(
-    settings({ parameters: { autovacuum: 'off', wal_compression: 'off' } }),
+    settings({ parameters: { autovacuum: 'off', bgwriter_delay: '10s' } }),
   );
+  await shutDown(node);
+  await node.postgres.start('primary', null, 20_000, noProgress, never);
   const crossings = new Set<string>();
   // The shutdown checkpoint is put at places around the end of a page, and of a segment.
   for (const [left, newSegment] of [
@@ -70,52 +71,42 @@ test('the end of the shutdown checkpoint is where the next record begins, wherev
     [112, true],
     [120, true],
   ] as const) {
-    await node.postgres.start('primary', null, 20_000, noProgress, never);
-    await node.postgres.checkpoint(5000);
     await fillPage(node, left, newSegment);
     const end = await shutDown(node);
     const { checkpointLsn } = await glanceAtControl(node.dataDir);
     crossings.add(`${end.lsn - checkpointLsn}`);
+    await node.postgres.start('primary', null, 20_000, noProgress, never);
+    await node.postgres.checkpoint(5000);
     const header = end.lsn % PAGE === 0 ? (end.lsn % (16 * 1024 * 1024) === 0 ? 40 : 24) : 0;
-    expect(await endByWaldump(node, end)).toBe(end.lsn + header);
+    expect(await nextRecord(node, end.timeline, checkpointLsn)).toBe(end.lsn + header);
   }
   // Or the test would say nothing of the headers.
   expect([...crossings].sort()).toEqual(['120', '144', '160']);
 });
 
-/** Writes WAL until `left` bytes before the end of a page: what comes next begins there. */
+/** Bytes of a record of pg_logical_emit_message beside the message, when that is over 229 bytes. */
+const MESSAGE_OVERHEAD = 55;
+
+/** Writes WAL until `left` bytes before the end of a page, or of a segment: what comes next begins there. */
 async function fillPage(node: Node, left: number, segment: boolean): Promise<void> {
   const client = await lab.sql(node);
   const size = segment ? 16 * 1024 * 1024 : PAGE;
-  const here = async (): Promise<number> => {
+  const emit = async (record: number): Promise<void> => {
+    const text = `repeat('x', ${record - MESSAGE_OVERHEAD})`;
+    await client.query(`SELECT pg_logical_emit_message(false, 'x', ${text})`);
+  };
+  for (;;) {
     const { rows } = await client.query<{ lsn: string }>(
       'SELECT pg_current_wal_insert_lsn()::text AS lsn',
     );
-    return parseLsn(rows[0]?.lsn ?? '');
-  };
-  if (segment) {
-    while ((await here()) % size < size - 2 * PAGE) {
-      const room = size - ((await here()) % size) - (3 * PAGE) / 2;
-      const bytes = Math.floor((Math.min(room, 1_000_000) * (PAGE - 24)) / PAGE);
-      await client.query(
-        `SELECT pg_logical_emit_message(false, 'x', repeat('x', ${Math.max(1, bytes)}))`,
-      );
-    }
-  }
-  // A message of n characters takes a fixed number of bytes more; it is measured first.
-  const before = await here();
-  await client.query(`SELECT pg_logical_emit_message(false, 'x', repeat('x', 800))`);
-  const overhead = (await here()) - before - 800;
-  for (;;) {
-    const room = size - ((await here()) % size) - left;
+    const here = parseLsn(rows[0]?.lsn ?? '');
+    const room = size - (here % size) - left;
     if (room === 0) break;
-    if (room < 0 || room < overhead + 8) {
-      if (segment) throw new Error('passed the end of the segment');
-      await client.query(`SELECT pg_logical_emit_message(false, 'x', repeat('x', 4000))`);
-      continue;
-    }
-    const bytes = Math.min(room - overhead, 2000);
-    await client.query(`SELECT pg_logical_emit_message(false, 'x', repeat('x', ${bytes}))`);
+    if (room > 1_100_000) await emit(1_000_000);
+    else if (room > 110_000) await emit(100_000);
+    else if (room > 20_000) await emit(8000);
+    else if (room > 4000 || room < 296) await emit(1000);
+    else await emit(room);
   }
   await client.end();
 }

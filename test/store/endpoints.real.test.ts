@@ -12,7 +12,8 @@ import {
   StoreUnavailable,
 } from '../../src/store/keyvalue.ts';
 import type { Leadership } from '../../src/store/store.ts';
-import { leadershipOf, member } from './cluster-contract.ts';
+import { rejection } from './faulty.ts';
+import { leadershipOf, member } from './scene.ts';
 
 const CALL = { timeoutMs: 5000 };
 const clock = new RealClock();
@@ -35,14 +36,6 @@ function connect(options: EtcdOptions): EtcdKeyValueStore {
 
 function cluster(store: KeyValueStore, retryTimeoutMs = 5000): ClusterStore {
   return new ClusterStore(store, { namespace: 'service', scope: 'demo', clock, retryTimeoutMs });
-}
-
-/** Undefined when it did not reject. */
-async function rejection(work: Promise<unknown>): Promise<unknown> {
-  return work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
 }
 
 async function lead(store: ClusterStore, ttlSeconds = 60): Promise<Leadership> {

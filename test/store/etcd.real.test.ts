@@ -5,6 +5,7 @@ import { RealClock } from '../../src/clock.ts';
 import { EtcdKeyValueStore } from '../../src/store/etcd.ts';
 import { describeCluster } from './cluster-contract.ts';
 import { describeContract, type Subject } from './contract.ts';
+import { describeGuards } from './guards-contract.ts';
 
 const clock = new RealClock();
 let lab: Lab;
@@ -24,6 +25,11 @@ const subject: Subject = {
 
 describeContract('etcd', () => subject);
 describeCluster(
+  'etcd',
+  () => subject,
+  () => clock,
+);
+describeGuards(
   'etcd',
   () => subject,
   () => clock,

@@ -2,6 +2,7 @@
 import { beforeEach } from 'vitest';
 import { describeCluster } from './cluster-contract.ts';
 import { describeContract, type Subject } from './contract.ts';
+import { describeGuards } from './guards-contract.ts';
 import { ManualClock } from './manual-clock.ts';
 import { MemoryStore } from './memory.ts';
 
@@ -24,6 +25,11 @@ const subject: Subject = {
 
 describeContract('memory', () => subject);
 describeCluster(
+  'memory',
+  () => subject,
+  () => clock,
+);
+describeGuards(
   'memory',
   () => subject,
   () => clock,

@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { cleanEnvironment, loadConfig } from '../../src/config/index.ts';
+import { file, MINIMAL } from './files.ts';
+
+const load = (environment: Record<string, string>) => loadConfig(file(MINIMAL), environment);
+
+/** Everything that is needed, without a file. */
+const ALONE = {
+  PATRONI_SCOPE: 'bench',
+  PATRONI_NAME: 'n1',
+  PATRONI_RESTAPI_LISTEN: '127.0.0.1:8008',
+  PATRONI_ETCD3_HOSTS: 'a:1,b:2',
+  PATRONI_POSTGRESQL_LISTEN: '127.0.0.1:5432',
+  PATRONI_POSTGRESQL_DATA_DIR: '/srv/data',
+  PATRONI_REPLICATION_USERNAME: 'replicator',
+};
+
+describe('variables', () => {
+  it('lie over the file', () => {
+    const { config, warnings } = load({
+      PATRONI_NAME: 'n9',
+      PATRONI_NAMESPACE: '/other/',
+      PATRONI_LOG_LEVEL: 'debug',
+      PATRONI_LOG_STATIC_FIELDS: '{app: tenure}',
+      PATRONI_POSTGRESQL_BIN_DIR: '/opt/bin',
+      PATRONI_POSTGRESQL_BIN_PG_CTL: 'ctl',
+      PATRONI_SUPERUSER_PASSWORD: '0123',
+      PATRONI_ETCD3_HOSTS: 'a:1,b',
+      TENURE_STATE_DIR: '/srv/state',
+    });
+    expect(warnings).toEqual([]);
+    expect(config).toMatchObject({
+      name: 'n9',
+      namespace: '/other/',
+      log: { level: 'DEBUG', static_fields: { app: 'tenure' } },
+      etcd3: { hosts: ['a:1', 'b'] },
+      tenure: { state_dir: '/srv/state' },
+      postgresql: {
+        bin_dir: '/opt/bin',
+        bin_name: { pg_ctl: 'ctl' },
+        authentication: { superuser: { password: '0123' }, replication: { username: 'replicator' } },
+      },
+    });
+  });
+
+  it('are enough without a file', () => {
+    expect(loadConfig(undefined, ALONE).config).toMatchObject({ scope: 'bench', etcd3: { hosts: ['a:1', 'b:2'] } });
+  });
+
+  it('stand in for a file that is not there, which is said', () => {
+    expect(loadConfig('/nowhere/node.yml', ALONE).warnings).toEqual([
+      '/nowhere/node.yml does not exist: the environment is used instead',
+    ]);
+  });
+
+  it('of ours win, with a warning', () => {
+    const { config, warnings } = load({ PATRONI_NAME: 'theirs', TENURE_NAME: 'ours' });
+    expect(config.name).toBe('ours');
+    expect(warnings).toEqual(['TENURE_NAME and PATRONI_NAME are both set: TENURE_NAME is used']);
+  });
+
+  it('have names from long ago', () => {
+    expect(load({ PATRONI_LOGLEVEL: 'ERROR' }).config.log.level).toBe('ERROR');
+  });
+
+  it('that nobody knows are named, without their value', () => {
+    expect(load({ PATRONI_BOGUS: 'geheim', TENURE_NODE: '/usr/bin/node' }).warnings).toEqual([
+      'PATRONI_BOGUS is not known: ignored',
+    ]);
+  });
+
+  it('of what is not supported give the same warning as the file', () => {
+    expect(load({ PATRONI_RESTAPI_USERNAME: 'u' }).warnings[0]).toContain('restapi.authentication is not supported yet');
+  });
+});
+
+describe('the environment of PostgreSQL and of scripts', () => {
+  it('holds nothing of the daemon', () => {
+    const clean = cleanEnvironment({
+      PATH: '/bin',
+      PATRONI_SUPERUSER_PASSWORD: 'x',
+      TENURE_NAME: 'x',
+      KUBERNETES_SERVICE_HOST: 'x',
+      NOTIFY_SOCKET: 'x',
+      MY_PATRONI_X: 'kept',
+      GONE: undefined,
+    });
+    expect(clean).toEqual({ PATH: '/bin', MY_PATRONI_X: 'kept' });
+  });
+});
