@@ -9,10 +9,19 @@ import { memberNamed, upstreamOf } from './core/rules.ts';
 import { promotionMarginMs } from './core/timing.ts';
 import { handOver } from './handover.ts';
 import type { Jobs } from './jobs.ts';
-import type { Journal } from './journal.ts';
 import type { LeaseKeeper } from './lease.ts';
 import type { Postgres } from './postgres/postgres.ts';
 import type { Leadership, Store } from './store/store.ts';
+
+/** This node's own memory on disk; see Journal. */
+export interface NodeJournal {
+  readonly node: { readonly promotedHere: readonly number[]; readonly leaseId: string | null };
+  /** On disk before a promotion is begun. @throws when it cannot be written */
+  promoting(timeline: number): Promise<void>;
+  leading(leaseId: string | null): Promise<void>;
+  forgetPromotions(): Promise<void>;
+  tell(event: Readonly<Record<string, unknown>>): void;
+}
 
 export interface ActOptions {
   readonly clock: Clock;
@@ -20,15 +29,13 @@ export interface ActOptions {
   readonly postgres: Postgres;
   readonly lease: LeaseKeeper;
   readonly jobs: Jobs;
-  readonly journal: Journal;
+  readonly journal: NodeJournal;
   readonly name: string;
   /** What becomes `/config` of a new cluster. */
   readonly initialConfig: () => Readonly<Record<string, unknown>>;
   readonly log: (level: 'info' | 'warning' | 'error', text: string) => void;
   /** `/history` is up to date for this timeline. */
   readonly onHistoryWritten: (timeline: number) => void;
-  /** A promotion ended: its first checkpoint is still to come. */
-  readonly onPromoted: () => void;
 }
 
 /** A premise of a step did not hold when it was to be carried out. Ends the tick; the next one looks again. */
@@ -230,7 +237,7 @@ export class Act {
   }
 
   #beginPromotion(claim: number, seen: Observation): void {
-    const { jobs, postgres, journal, onPromoted } = this.#options;
+    const { jobs, postgres, journal } = this.#options;
     this.#mustHoldLease(seen.settings.ttlMs);
     jobs.begin('promote', `to timeline ${claim}`, async (progress) => {
       progress('recording the promotion');
@@ -245,7 +252,6 @@ export class Act {
         );
         await journal.promoting(timeline);
       }
-      onPromoted();
       return `promoted to timeline ${timeline}`;
     });
   }

@@ -1,16 +1,10 @@
 /** The daemon's entry point: `tenure CONFIG.yml`. Arguments, signals, exit codes; no more. */
 import { parseArgs } from 'node:util';
-import {
-  type Config,
-  ConfigError,
-  initialDynamicConfiguration,
-  type Loaded,
-  loadConfig,
-  secretsOf,
-} from './config/index.ts';
-import { Daemon, type Say } from './daemon.ts';
+import { type Config, ConfigError, type Loaded, loadConfig, secretsOf } from './config/index.ts';
+import { Daemon } from './daemon.ts';
 import { createLogger, logOptions } from './log.ts';
 import { PostgresError } from './postgres/postgres.ts';
+import type { Say } from './runtime.ts';
 import { TENURE_VERSION } from './version.ts';
 
 const USAGE = 'usage: tenure [--validate-config] CONFIG.yml | tenure --version';
@@ -97,7 +91,7 @@ async function serve(path: string | undefined, { config, warnings }: Loaded): Pr
 /** What cannot work at all, such as a missing binary, is said once and ends the start. */
 function assemble(config: Config, say: Say): Daemon | null {
   try {
-    return new Daemon(config, () => initialDynamicConfiguration(config), say);
+    return new Daemon(config, say);
   } catch (error) {
     if (!(error instanceof ConfigError || error instanceof PostgresError)) throw error;
     say('critical', error.message);

@@ -6,6 +6,7 @@
 import { appendFile, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { NodeJournal } from './act.ts';
 
 const NODE_FILE = 'node.json';
 const STORY_FILE = 'journal.jsonl';
@@ -20,7 +21,7 @@ const nodeSchema = z.object({
 
 export type NodeRecord = z.infer<typeof nodeSchema>;
 
-export class Journal {
+export class Journal implements NodeJournal {
   readonly #directory: string;
   readonly #complain: (text: string) => void;
   #node: NodeRecord = { promotedHere: [], leaseId: null };

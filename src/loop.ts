@@ -2,15 +2,13 @@
  * The tick: look, decide, act, publish; then wait for a hint or for the time that the decision
  * named. One tick at a time; everything from outside is only a hint to look again.
  */
-import type { Act } from './act.ts';
-import { StepRefused } from './act.ts';
+import { type Act, type NodeJournal, StepRefused } from './act.ts';
 import type { Clock } from './clock.ts';
 import { decide } from './core/decide.ts';
 import type { Decision, Memory, Observation } from './core/model.ts';
 import type { Settings } from './core/settings.ts';
 import type { SelfFence } from './fence/self-fence.ts';
 import type { Jobs } from './jobs.ts';
-import type { Journal } from './journal.ts';
 import type { LeaseKeeper } from './lease.ts';
 import { remember } from './memory.ts';
 import { complete, look, type Seen, type Sources } from './observe.ts';
@@ -31,7 +29,7 @@ export interface LoopOptions {
   readonly act: Act;
   readonly status: Status;
   readonly publisher: Publisher;
-  readonly journal: Journal;
+  readonly journal: NodeJournal;
   readonly memory: Memory;
   readonly settings: () => Settings;
   /** Effective policy may have changed with what was read. A text: the daemon must not go on. */

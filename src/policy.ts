@@ -4,17 +4,18 @@
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Config, effectiveSettings } from './config/index.ts';
+import { type Config, effectiveSettings, initialDynamicConfiguration } from './config/index.ts';
 import type { ClusterView } from './core/model.ts';
 import type { Settings } from './core/settings.ts';
 import type { ServerSettings } from './postgres/postgres.ts';
+import type { PolicySource } from './runtime.ts';
 
 /** Patroni's name for its copy of `/config` in the data directory (contract 6.1): both read it. */
 const CACHE_FILE = 'patroni.dynamic.json';
 
 type Tree = Readonly<Record<string, unknown>>;
 
-export class Policy {
+export class Policy implements PolicySource {
   readonly #log: (level: 'info' | 'warning', text: string) => void;
   #config: Config;
   #dynamic: Tree | null = null;
@@ -38,6 +39,10 @@ export class Policy {
 
   get server(): ServerSettings {
     return this.#server;
+  }
+
+  get initialConfig(): Tree {
+    return initialDynamicConfiguration(this.#config);
   }
 
   /** The copy of `/config` that an earlier life left: better than the bootstrap section until etcd answers. */

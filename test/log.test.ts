@@ -3,11 +3,14 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { layOut } from '../src/log/layout.ts';
-import { createLogger, logOptions, type LogOptions } from '../src/log.ts';
+import { createLogger, type LogOptions, logOptions } from '../src/log.ts';
 import { folder } from './config/files.ts';
 
 /** What is written for `work`, as it stands in the file. */
-async function written(options: Partial<LogOptions>, work: (log: ReturnType<typeof createLogger>) => void): Promise<string> {
+async function written(
+  options: Partial<LogOptions>,
+  work: (log: ReturnType<typeof createLogger>) => void,
+): Promise<string> {
   const path = join(folder(), 'log');
   const fd = openSync(path, 'a');
   const log = createLogger({ type: 'plain', level: 'INFO', ...options }, fd);
@@ -27,20 +30,35 @@ describe('plain lines', () => {
       log.critical('five');
     });
     const lines = text.trimEnd().split('\n');
-    for (const line of lines) expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+: [a-z]+$/);
-    expect(lines.map((line) => line.slice(24))).toEqual(['DEBUG: one', 'INFO: two', 'WARNING: three', 'ERROR: four', 'CRITICAL: five']);
+    for (const line of lines)
+      expect(line).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+: [a-z]+$/);
+    expect(lines.map((line) => line.slice(24))).toEqual([
+      'DEBUG: one',
+      'INFO: two',
+      'WARNING: three',
+      'ERROR: four',
+      'CRITICAL: five',
+    ]);
   });
 
   it('show local time to the millisecond', () => {
     const line = { time: new Date(2026, 6, 1, 12, 0, 0, 123), level: 'INFO', message: 'text' };
-    expect(layOut(line, '%(asctime)s %(levelname)s: %(message)s', undefined)).toBe('2026-07-01 12:00:00,123 INFO: text');
-    expect(layOut(line, '%(asctime)s [%(levelname)-8s] %(name)s %(process)d %(message)s 100%%', '%d/%b/%y %I%p')).toBe(
-      `01/Jul/26 12PM [INFO    ] tenure ${process.pid} text 100%`,
+    expect(layOut(line, '%(asctime)s %(levelname)s: %(message)s', undefined)).toBe(
+      '2026-07-01 12:00:00,123 INFO: text',
     );
+    expect(
+      layOut(
+        line,
+        '%(asctime)s [%(levelname)-8s] %(name)s %(process)d %(message)s 100%%',
+        '%d/%b/%y %I%p',
+      ),
+    ).toBe(`01/Jul/26 12PM [INFO    ] tenure ${process.pid} text 100%`);
   });
 
   it('cannot be forged by what a message holds', async () => {
-    const text = await written({}, (log) => log.info('a\n2026-07-01 12:00:00,123 CRITICAL: forged'));
+    const text = await written({}, (log) =>
+      log.info('a\n2026-07-01 12:00:00,123 CRITICAL: forged'),
+    );
     expect(text.trimEnd().split('\n')[1]).toBe('    2026-07-01 12:00:00,123 CRITICAL: forged');
   });
 
@@ -52,7 +70,9 @@ describe('plain lines', () => {
 
 describe('JSON lines', () => {
   it('are objects with time, level, message and fields', async () => {
-    const text = await written({ type: 'json', staticFields: { app: 'x' } }, (log) => log.warning('text', { rule: 'lead.keep', n: 1 }));
+    const text = await written({ type: 'json', staticFields: { app: 'x' } }, (log) =>
+      log.warning('text', { rule: 'lead.keep', n: 1 }),
+    );
     const { time, ...rest } = JSON.parse(text) as Record<string, unknown>;
     expect(rest).toEqual({ app: 'x', level: 'WARNING', message: 'text', rule: 'lead.keep', n: 1 });
     expect(String(time)).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
@@ -62,24 +82,31 @@ describe('JSON lines', () => {
 describe('secrets', () => {
   it('are hidden by the name of the field, however deep', async () => {
     const text = await written({ type: 'json' }, (log) =>
-      log.info('text', { a: [{ password: 'p1', PGPASSFILE: 'p2', headers: { Authorization: 'p3' }, user: 'seen' }] }),
+      log.info('text', {
+        a: [{ password: 'p1', PGPASSFILE: 'p2', headers: { Authorization: 'p3' }, user: 'seen' }],
+      }),
     );
     expect(text).not.toMatch(/p1|p2|p3/);
     expect(text).toContain('seen');
   });
 
-  it.each(['plain', 'json'] as const)('are hidden by their value, wherever it is, in %s lines', async (type) => {
-    const text = await written({ type, secrets: ['s3cr.t"x', 'boss'] }, (log) => {
-      log.error('postgres://boss:s3cr.t"x@host', { error: new Error('with s3cr.t"x', { cause: new Error('boss') }) });
-      log.hide(['later']);
-      log.info('bosses later');
-    });
-    expect(text).toContain('postgres://***:***@host');
-    expect(text).not.toContain('s3cr.t');
-    expect(text).not.toMatch(/"boss"/);
-    // A short password may be part of other words.
-    expect(text).toContain('bosses ***');
-  });
+  it.each(['plain', 'json'] as const)(
+    'are hidden by their value, wherever it is, in %s lines',
+    async (type) => {
+      const text = await written({ type, secrets: ['s3cr.t"x', 'boss'] }, (log) => {
+        log.error('postgres://boss:s3cr.t"x@host', {
+          error: new Error('with s3cr.t"x', { cause: new Error('boss') }),
+        });
+        log.hide(['later']);
+        log.info('bosses later');
+      });
+      expect(text).toContain('postgres://***:***@host');
+      expect(text).not.toContain('s3cr.t');
+      expect(text).not.toMatch(/"boss"/);
+      // A short password may be part of other words.
+      expect(text).toContain('bosses ***');
+    },
+  );
 
   it('do not end in circles', async () => {
     const circle: Record<string, unknown> = { n: 1n };
@@ -90,9 +117,15 @@ describe('secrets', () => {
 
 describe('the log section', () => {
   it('is followed as far as it can be', () => {
-    expect(logOptions({ type: 'plain', level: 'INFO', format: '%(message)s' }).options.format).toBe('%(message)s');
-    expect(logOptions({ type: 'plain', level: 'INFO', format: '%(bogus)s' }).warnings).toEqual(['log.format: bogus is not known: written as it stands']);
-    expect(logOptions({ type: 'json', level: 'INFO', format: ['message'] }).warnings).toHaveLength(1);
+    expect(logOptions({ type: 'plain', level: 'INFO', format: '%(message)s' }).options.format).toBe(
+      '%(message)s',
+    );
+    expect(logOptions({ type: 'plain', level: 'INFO', format: '%(bogus)s' }).warnings).toEqual([
+      'log.format: bogus is not known: written as it stands',
+    ]);
+    expect(logOptions({ type: 'json', level: 'INFO', format: ['message'] }).warnings).toHaveLength(
+      1,
+    );
   });
 });
 
@@ -126,7 +159,16 @@ interface Fared {
 }
 
 /** Runs the program with its output in a shell's pipeline: a real pipe, not Node's socket pair. */
-function pipedInto(reader: string, lines: number, pauseMs: number): Promise<{ readonly fared: Fared; readonly output: string; readonly code: number; readonly ms: number }> {
+function pipedInto(
+  reader: string,
+  lines: number,
+  pauseMs: number,
+): Promise<{
+  readonly fared: Fared;
+  readonly output: string;
+  readonly code: number;
+  readonly ms: number;
+}> {
   const directory = folder();
   const program = `"$NODE" --input-type=module -e "$PROGRAM" ${lines} ${pauseMs} 2>${directory}/fared; echo $? >${directory}/code; date +%s%3N >${directory}/ended`;
   const started = Date.now();
@@ -181,15 +223,21 @@ describe('a reader', () => {
     expect(numbers).toEqual([...numbers].sort((left, right) => left - right));
   }, 15_000);
 
-  it.each(['/dev/full', '/dev/null'])('may be %s', async (device) => {
-    const { fared, code } = await toDevice(device);
-    expect(code).toBe(7);
-    expect(fared.closing).toBeLessThan(400);
-  }, 15_000);
+  it.each(['/dev/full', '/dev/null'])(
+    'may be %s',
+    async (device) => {
+      const { fared, code } = await toDevice(device);
+      expect(code).toBe(7);
+      expect(fared.closing).toBeLessThan(400);
+    },
+    15_000,
+  );
 
   it('may be a socket, as under a service manager', async () => {
     // Node gives its children socket pairs for pipes. Nobody reads this one.
-    const child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM, '8000', '0'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM, '8000', '0'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let told = '';
     child.stderr.on('data', (chunk: Buffer) => {
       told += chunk.toString();
@@ -204,7 +252,9 @@ describe('a reader', () => {
 
 function toDevice(device: string): Promise<{ readonly fared: Fared; readonly code: number }> {
   const out = openSync(device, 'w');
-  const child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM, '400', '0'], { stdio: ['ignore', out, 'pipe'] });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM, '400', '0'], {
+    stdio: ['ignore', out, 'pipe'],
+  });
   closeSync(out);
   let told = '';
   child.stderr?.on('data', (chunk: Buffer) => {

@@ -28,10 +28,10 @@ function cell(text: string): string {
   return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 }
 
-function valueOf({ node, required }: Row): string {
+function allowedOf({ node, required }: Row): string {
   if (node.refused !== undefined) return '–';
   if (node.unsupported !== undefined) return '–';
-  const value = node.properties ? 'a map' : (node.allowed ?? '–');
+  const value = node.properties ? 'a map' : (node.allowed ?? '–').replace(/ \(quote on.*\)$/, '');
   return required ? `${value}; **required**` : value;
 }
 
@@ -45,7 +45,7 @@ function table(rows: readonly Row[]): string[] {
   return [
     '| Key | Value | Meaning |',
     '|---|---|---|',
-    ...rows.map((row) => `| \`${row.path}\` | ${cell(valueOf(row))} | ${cell(meaningOf(row))} |`),
+    ...rows.map((row) => `| \`${row.path}\` | ${cell(allowedOf(row))} | ${cell(meaningOf(row))} |`),
   ];
 }
 
@@ -73,13 +73,30 @@ PostgreSQL or to scripts. \`PATRONI_CONFIGURATION\` holds a whole configuration 
 
 export function configurationMarkdown(): string {
   const schema = jsonSchema(localSchema);
-  const sections = Object.entries(schema.properties ?? {}).filter(([, node]) => node.properties !== undefined);
-  const single = rowsOf({ ...schema, properties: Object.fromEntries(Object.entries(schema.properties ?? {}).filter(([, node]) => !node.properties)) }, '');
+  const sections = Object.entries(schema.properties ?? {}).filter(
+    ([, node]) => node.properties !== undefined,
+  );
+  const single = rowsOf(
+    {
+      ...schema,
+      properties: Object.fromEntries(
+        Object.entries(schema.properties ?? {}).filter(([, node]) => !node.properties),
+      ),
+    },
+    '',
+  );
   const parts = [HEAD, '## Top level\n', ...table(single), ''];
   for (const [name, node] of sections) {
-    parts.push(`## ${name}\n`, `${node.description ?? ''}${schema.required?.includes(name) ? ' **Required.**' : ''}\n`, ...table(rowsOf(node, name)), '');
+    parts.push(
+      `## ${name}\n`,
+      `${node.description ?? ''}${schema.required?.includes(name) ? ' **Required.**' : ''}\n`,
+      ...table(rowsOf(node, name)),
+      '',
+    );
   }
-  const variables = environmentVariables().map(([variable, path]) => `| \`PATRONI_${variable}\` | \`${path}\` |`);
+  const variables = environmentVariables().map(
+    ([variable, path]) => `| \`PATRONI_${variable}\` | \`${path}\` |`,
+  );
   parts.push(ENVIRONMENT, '| Variable | Key |', '|---|---|', ...variables, '');
   return parts.join('\n');
 }

@@ -192,16 +192,3 @@ function yamlValue(text: string, variable: string): unknown {
     variable,
   ).value;
 }
-
-/**
- * A copy without `PATRONI_*` and `TENURE_*`, and without what belongs to the daemon's own service
- * manager: for PostgreSQL and for scripts, which must not see passwords of the daemon.
- */
-export function cleanEnvironment(environment: Environment): Record<string, string> {
-  const clean: Record<string, string> = {};
-  for (const [name, value] of Object.entries(environment)) {
-    if (value !== undefined && !/^(PATRONI|TENURE|KUBERNETES)_|^NOTIFY_SOCKET$/.test(name))
-      clean[name] = value;
-  }
-  return clean;
-}

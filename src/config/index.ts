@@ -1,6 +1,5 @@
 /** What the rest of the daemon may use of the configuration. */
 export { type Effective, effectiveSettings, initialDynamicConfiguration } from './effective.ts';
-export { cleanEnvironment } from './environment.ts';
 export { ConfigError } from './errors.ts';
 export { type Config, type Loaded, loadConfig } from './load.ts';
 export {

@@ -39,12 +39,10 @@ export const dynamicPostgresqlSchema = z
 
 export const dynamicSchema = z.looseObject(
   {
-    ttl: duration(1)
-      .optional()
-      .meta({
-        description:
-          'Life of the leader lease, seconds. Default: 30; at least 3 (20 in a mixed cluster).',
-      }),
+    ttl: duration(1).optional().meta({
+      description:
+        'Life of the leader lease, seconds. Default: 30; at least 3 (20 in a mixed cluster).',
+    }),
     loop_wait: duration(1)
       .optional()
       .meta({ description: 'Longest time between two looks, seconds. Default: 10; at least 1.' }),
@@ -52,17 +50,12 @@ export const dynamicSchema = z.looseObject(
       description:
         'Time for one round of requests to etcd, seconds. Default: 10; at least 1 (3 in a mixed cluster).',
     }),
-    maximum_lag_on_failover: bytes(0)
-      .optional()
-      .meta({
-        description:
-          'A replica further behind than this does not become primary. Default: 1048576.',
-      }),
-    check_timeline: boolean()
-      .optional()
-      .meta({
-        description: 'Only replicas on the latest known timeline become primary. Default: off.',
-      }),
+    maximum_lag_on_failover: bytes(0).optional().meta({
+      description: 'A replica further behind than this does not become primary. Default: 1048576.',
+    }),
+    check_timeline: boolean().optional().meta({
+      description: 'Only replicas on the latest known timeline become primary. Default: off.',
+    }),
     max_timelines_history: integer(0)
       .optional()
       .meta({ description: 'Entries kept in the history key; 0: all. Default: 0.' }),

@@ -86,11 +86,9 @@ const placement = {
   listen: listenAddress(5432).meta({
     description: 'Where PostgreSQL listens; several hosts separated by commas.',
   }),
-  connect_address: connectAddress(5432)
-    .optional()
-    .meta({
-      description: 'Where others reach it. Default: listen, if that names one reachable host.',
-    }),
+  connect_address: connectAddress(5432).optional().meta({
+    description: 'Where others reach it. Default: listen, if that names one reachable host.',
+  }),
   data_dir: text('a folder').meta({ description: 'The data directory.' }),
   config_dir: text('a folder')
     .optional()
@@ -99,20 +97,15 @@ const placement = {
     .optional()
     .meta({ description: 'Folder of the programs. Default: PATH is searched.' }),
   bin_name: binaryNames,
-  custom_conf: text('a file')
-    .optional()
-    .meta({
-      description:
-        'File that the generated configuration includes instead of postgresql.base.conf.',
-    }),
+  custom_conf: text('a file').optional().meta({
+    description: 'File that the generated configuration includes instead of postgresql.base.conf.',
+  }),
   config_base_name: text()
     .default('postgresql')
     .meta({ description: 'Name of the configuration file without .conf. Default: postgresql.' }),
-  use_unix_socket: boolean()
-    .default(false)
-    .meta({
-      description: 'The daemon connects to its PostgreSQL through the socket folder. Default: off.',
-    }),
+  use_unix_socket: boolean().default(false).meta({
+    description: 'The daemon connects to its PostgreSQL through the socket folder. Default: off.',
+  }),
   database: text()
     .default('postgres')
     .meta({ description: 'Database to connect to. Default: postgres.' }),
@@ -146,19 +139,14 @@ const shared = {
   remove_data_directory_on_rewind_failure: boolean()
     .optional()
     .meta({ description: 'Clone again when pg_rewind fails. Default: off.' }),
-  remove_data_directory_on_diverged_timelines: boolean()
-    .optional()
-    .meta({
-      description: 'Clone again when timelines diverged and pg_rewind is off. Default: off.',
-    }),
+  remove_data_directory_on_diverged_timelines: boolean().optional().meta({
+    description: 'Clone again when timelines diverged and pg_rewind is off. Default: off.',
+  }),
   basebackup: toolOptions().optional().meta({ description: 'Options for pg_basebackup.' }),
-  create_replica_methods: z
-    .array(text(), { error: 'a list of names' })
-    .optional()
-    .meta({
-      description: 'Only basebackup is there; other methods are passed over with a warning.',
-      allowed: 'a list of names',
-    }),
+  create_replica_methods: z.array(text(), { error: 'a list of names' }).optional().meta({
+    description: 'Only basebackup is there; other methods are passed over with a warning.',
+    allowed: 'a list of names',
+  }),
 };
 
 const missing = {

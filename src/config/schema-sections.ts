@@ -14,13 +14,10 @@ export const logSchema = z
       level: oneOf('DEBUG', 'INFO', 'WARNING', 'WARN', 'ERROR', 'CRITICAL', 'FATAL')
         .default('INFO')
         .meta({ description: 'Lowest level that is written. Default: INFO.' }),
-      format: z
-        .unknown()
-        .optional()
-        .meta({
-          description: 'Layout of plain lines, such as %(asctime)s %(levelname)s: %(message)s.',
-          allowed: 'text',
-        }),
+      format: z.unknown().optional().meta({
+        description: 'Layout of plain lines, such as %(asctime)s %(levelname)s: %(message)s.',
+        allowed: 'text',
+      }),
       dateformat: text()
         .optional()
         .meta({ description: 'strftime layout of asctime. Default: 2026-07-01 12:00:00,123.' }),
@@ -50,12 +47,10 @@ export const restapiSchema = z
   .looseObject(
     {
       listen: listenAddress().meta({ description: 'Where the REST API listens.' }),
-      connect_address: connectAddress()
-        .optional()
-        .meta({
-          description:
-            'Where other members reach it. Default: listen, if that names one reachable host.',
-        }),
+      connect_address: connectAddress().optional().meta({
+        description:
+          'Where other members reach it. Default: listen, if that names one reachable host.',
+      }),
       certfile: refused('the other members and load balancers would expect https'),
       keyfile: unsupported('the REST API speaks plain HTTP'),
       keyfile_password: unsupported('the REST API speaks plain HTTP'),
@@ -123,18 +118,14 @@ export const etcd3Schema = z
 export const bootstrapSchema = z
   .looseObject(
     {
-      dcs: dynamicSchema
-        .prefault({})
-        .meta({
-          description: 'What /config begins with when the cluster is created. Of no effect later.',
-        }),
+      dcs: dynamicSchema.prefault({}).meta({
+        description: 'What /config begins with when the cluster is created. Of no effect later.',
+      }),
       method: text().default('initdb').meta({ description: 'Only initdb.' }),
       initdb: toolOptions().default([]).meta({ description: 'Options for initdb.' }),
-      pg_hba: lines()
-        .optional()
-        .meta({
-          description: 'Lines added to pg_hba.conf at bootstrap, if postgresql.pg_hba is not set.',
-        }),
+      pg_hba: lines().optional().meta({
+        description: 'Lines added to pg_hba.conf at bootstrap, if postgresql.pg_hba is not set.',
+      }),
       post_bootstrap: text('a command')
         .optional()
         .meta({ description: 'Command run once, on the new primary, with a connection string.' }),

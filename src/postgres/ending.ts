@@ -2,7 +2,14 @@
 import type { Clock } from '../clock.ts';
 import type { Parts } from './parts.ts';
 import { PostgresError } from './postgres.ts';
-import { isAlive, type ProcessIdentity, signalProcess } from './proc.ts';
+import {
+  allProcesses,
+  isAlive,
+  type ProcessIdentity,
+  processArguments,
+  signalProcess,
+} from './proc.ts';
+import { toolSessions } from './run.ts';
 
 /** From look to look, ms: a process that is no child gives no event. */
 const LOOK_MS = 10;
@@ -21,6 +28,33 @@ export async function waitUntilGone(
     left = left.filter(isAlive);
   }
   return true;
+}
+
+/** Tools that write in a data directory and outlive the agent that started them (field D62). */
+const WRITERS = ['initdb', 'pg_basebackup', 'pg_rewind'] as const;
+
+/**
+ * Ends tools that a former agent left at work on this data directory: beside them no other work
+ * can begin. With each goes its session: pg_rewind starts a server of its own.
+ * @throws PostgresError some are still there after `timeoutMs`
+ */
+export async function endStrayTools(parts: Parts, timeoutMs: number): Promise<number> {
+  const { places, tools, clock } = parts;
+  const names = new Set(WRITERS.map((tool) => tools.nameOf(tool).split('/').pop()?.slice(0, 15)));
+  const isOurs = (argument: string): boolean => {
+    const path = argument.slice(argument.indexOf('=') + 1);
+    return path === places.dataDir || path.startsWith(`${places.stateDir}/`);
+  };
+  const everybody = allProcesses().filter(({ session }) => !toolSessions().has(session));
+  const sessions = new Set(
+    everybody
+      .filter(({ command, pid }) => names.has(command) && processArguments(pid).some(isOurs))
+      .map(({ session }) => session),
+  );
+  const stray = everybody.filter(({ session }) => sessions.has(session));
+  for (const process of stray) signalProcess(process, 'SIGKILL');
+  if (await waitUntilGone(clock, stray, timeoutMs)) return stray.length;
+  throw new PostgresError('tools of an earlier agent do not end');
 }
 
 /**

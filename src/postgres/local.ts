@@ -5,7 +5,7 @@ import { cloneServer } from './clone.ts';
 import { Configuration } from './configuration.ts';
 import { clientConfig, localTarget, welcomeLocal } from './connect.ts';
 import { messageOf } from './disk.ts';
-import { endOrphans } from './ending.ts';
+import { endOrphans, endStrayTools } from './ending.ts';
 import { readHistory } from './history.ts';
 import { Instance } from './instance.ts';
 import { Looker } from './look.ts';
@@ -34,6 +34,8 @@ import { askUpstream } from './upstream.ts';
 
 /** For a local connection, ms. */
 const CONNECT_MS = 1000;
+/** For tools of an earlier agent to end, ms. */
+const STRAY_MS = 5000;
 
 export class LocalPostgres implements Postgres {
   readonly #parts: Parts;
@@ -128,6 +130,7 @@ export class LocalPostgres implements Postgres {
   }
 
   async bootstrap(progress: Progress, signal: AbortSignal): Promise<BootstrapOutcome> {
+    await this.#tidy();
     return await this.#work(async () => await bootstrapServer(this.#parts, progress, signal));
   }
 
@@ -290,6 +293,10 @@ export class LocalPostgres implements Postgres {
   async #clearAway(): Promise<void> {
     const { markers, places, log } = this.#parts;
     const marker = await markers.read();
+    if (marker !== null) {
+      const ended = await endStrayTools(this.#parts, STRAY_MS);
+      if (ended > 0) log('info', `ended ${ended} processes of an unfinished ${marker.kind}`);
+    }
     if (marker?.kind === 'clone' && marker.folder !== null) {
       if (marker.swapping) {
         log('info', `putting the finished clone of ${marker.startedAt} in place`);

@@ -100,11 +100,16 @@ export function workingDirectory(pid: number): DirectoryKey | null {
   return directoryKey(`/proc/${pid}/cwd`);
 }
 
+/** Arguments of a process, its program first; [] when they cannot be read. */
+export function processArguments(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, '').split('\0');
+  } catch {
+    return [];
+  }
+}
+
 /** What ps shows: PostgreSQL writes there what the process is doing. '' when it cannot be read. */
 export function processTitle(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-  } catch {
-    return '';
-  }
+  return processArguments(pid).join(' ').trim();
 }

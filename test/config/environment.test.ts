@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cleanEnvironment, loadConfig } from '../../src/config/index.ts';
+import { loadConfig } from '../../src/config/index.ts';
 import { file, MINIMAL } from './files.ts';
 
 const load = (environment: Record<string, string>) => loadConfig(file(MINIMAL), environment);
@@ -38,13 +38,19 @@ describe('variables', () => {
       postgresql: {
         bin_dir: '/opt/bin',
         bin_name: { pg_ctl: 'ctl' },
-        authentication: { superuser: { password: '0123' }, replication: { username: 'replicator' } },
+        authentication: {
+          superuser: { password: '0123' },
+          replication: { username: 'replicator' },
+        },
       },
     });
   });
 
   it('are enough without a file', () => {
-    expect(loadConfig(undefined, ALONE).config).toMatchObject({ scope: 'bench', etcd3: { hosts: ['a:1', 'b:2'] } });
+    expect(loadConfig(undefined, ALONE).config).toMatchObject({
+      scope: 'bench',
+      etcd3: { hosts: ['a:1', 'b:2'] },
+    });
   });
 
   it('stand in for a file that is not there, which is said', () => {
@@ -70,21 +76,8 @@ describe('variables', () => {
   });
 
   it('of what is not supported give the same warning as the file', () => {
-    expect(load({ PATRONI_RESTAPI_USERNAME: 'u' }).warnings[0]).toContain('restapi.authentication is not supported yet');
-  });
-});
-
-describe('the environment of PostgreSQL and of scripts', () => {
-  it('holds nothing of the daemon', () => {
-    const clean = cleanEnvironment({
-      PATH: '/bin',
-      PATRONI_SUPERUSER_PASSWORD: 'x',
-      TENURE_NAME: 'x',
-      KUBERNETES_SERVICE_HOST: 'x',
-      NOTIFY_SOCKET: 'x',
-      MY_PATRONI_X: 'kept',
-      GONE: undefined,
-    });
-    expect(clean).toEqual({ PATH: '/bin', MY_PATRONI_X: 'kept' });
+    expect(load({ PATRONI_RESTAPI_USERNAME: 'u' }).warnings[0]).toContain(
+      'restapi.authentication is not supported yet',
+    );
   });
 });

@@ -1,9 +1,8 @@
 /** Writes configurations for tests into a folder of their own. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { rmSync } from 'node:fs';
 
 /** The least that a configuration needs. */
 export const MINIMAL = `

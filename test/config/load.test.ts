@@ -14,7 +14,8 @@ import {
 } from '../../src/config/index.ts';
 import { file, folder, MINIMAL } from './files.ts';
 
-const load = (text: string, environment: Record<string, string> = {}) => loadConfig(file(text), environment);
+const load = (text: string, environment: Record<string, string> = {}) =>
+  loadConfig(file(text), environment);
 
 /** The minimal configuration with one path set. */
 function withPath(path: string, value: unknown): string {
@@ -63,7 +64,10 @@ describe('a configuration', () => {
   it('is read from all files of a folder in name order', () => {
     const path = folder();
     writeFileSync(join(path, '10-base.yml'), MINIMAL);
-    writeFileSync(join(path, '20-over.yaml'), 'name: n7\npostgresql: {database: other, authentication: {superuser: {username: boss}}}\n');
+    writeFileSync(
+      join(path, '20-over.yaml'),
+      'name: n7\npostgresql: {database: other, authentication: {superuser: {username: boss}}}\n',
+    );
     writeFileSync(join(path, '15-ignored.txt'), 'name: no');
     const { config } = loadConfig(path, {});
     expect(config.name).toBe('n7');
@@ -75,7 +79,10 @@ describe('a configuration', () => {
   });
 
   it('is read from PATRONI_CONFIGURATION, over which no variable lies', () => {
-    const { config } = loadConfig(undefined, { PATRONI_CONFIGURATION: MINIMAL, PATRONI_NAME: 'other' });
+    const { config } = loadConfig(undefined, {
+      PATRONI_CONFIGURATION: MINIMAL,
+      PATRONI_NAME: 'other',
+    });
     expect(config.name).toBe('n1');
   });
 
@@ -144,7 +151,9 @@ tags: {nofailover: maybe}
   ])('includes %s: %j, which could cost data or split the cluster', (path, value) => {
     const lines = faults(withPath(path, value));
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toContain(path.startsWith('citus') || /^(consul|etcd)\./.test(path) ? path.split('.')[0] : path);
+    expect(lines[0]).toContain(
+      path.startsWith('citus') || /^(consul|etcd)\./.test(path) ? path.split('.')[0] : path,
+    );
   });
 
   it('is refused in the form of a variable too', () => {
@@ -184,17 +193,45 @@ tags: {nofailover: maybe}
 
 describe('what is not acted on', () => {
   it.each([
-    ['postgresql.callbacks.on_start', 'x', 'postgresql.callbacks is not supported yet: no callback is run'],
+    [
+      'postgresql.callbacks.on_start',
+      'x',
+      'postgresql.callbacks is not supported yet: no callback is run',
+    ],
     ['restapi.authentication.username', 'x', 'restapi.authentication is not supported yet: '],
-    ['watchdog.mode', 'automatic', 'watchdog is not supported yet: the hardware watchdog is not used'],
+    [
+      'watchdog.mode',
+      'automatic',
+      'watchdog is not supported yet: the hardware watchdog is not used',
+    ],
     ['log.dir', '/var/log', 'log.dir is not supported yet: lines go to standard output'],
-    ['postgresql.create_replica_methods', ['pgbackrest', 'basebackup'], 'postgresql.create_replica_methods: pgbackrest is not supported yet: '],
-    ['bootstrap.dcs.slots', { a: { type: 'physical' } }, 'bootstrap.dcs.slots is not supported yet: '],
+    [
+      'postgresql.create_replica_methods',
+      ['pgbackrest', 'basebackup'],
+      'postgresql.create_replica_methods: pgbackrest is not supported yet: ',
+    ],
+    [
+      'bootstrap.dcs.slots',
+      { a: { type: 'physical' } },
+      'bootstrap.dcs.slots is not supported yet: ',
+    ],
     ['bootstrap.dcs.failsafe_mode', true, 'bootstrap.dcs.failsafe_mode is not supported yet: '],
-    ['postgresql.use_slots', true, 'postgresql.use_slots is not supported yet: it is a setting of the whole cluster'],
-    ['postgresql.pg_hbaa', ['x'], 'postgresql.pg_hbaa is not known: kept, without effect (did you mean pg_hba?)'],
+    [
+      'postgresql.use_slots',
+      true,
+      'postgresql.use_slots is not supported yet: it is a setting of the whole cluster',
+    ],
+    [
+      'postgresql.pg_hbaa',
+      ['x'],
+      'postgresql.pg_hbaa is not known: kept, without effect (did you mean pg_hba?)',
+    ],
     ['bogus', 1, 'bogus is not known: kept, without effect'],
-    ['bootstrap.initdb', [{ pwfile: 'x' }], 'bootstrap.initdb: pwfile is ignored: the daemon decides it'],
+    [
+      'bootstrap.initdb',
+      [{ pwfile: 'x' }],
+      'bootstrap.initdb: pwfile is ignored: the daemon decides it',
+    ],
   ])('%s gives one warning', (path, value, expected) => {
     const { warnings } = load(withPath(path, value));
     expect(warnings).toHaveLength(1);
@@ -225,13 +262,17 @@ describe('what each part is told', () => {
 
   it('of etcd: certificates, or which file is missing', () => {
     const pem = file('PEM', 'ca.pem');
-    const options = (cacert: string) => storeOptions(load(withPath('etcd3', { url: 'https://a:7', cacert })).config);
+    const options = (cacert: string) =>
+      storeOptions(load(withPath('etcd3', { url: 'https://a:7', cacert })).config);
     expect(options(pem).tls.ca?.toString()).toBe('PEM');
-    expect(() => options('/nowhere/ca.pem')).toThrow(/etcd3\.cacert:\n {2}\/nowhere\/ca\.pem cannot be read/);
+    expect(() => options('/nowhere/ca.pem')).toThrow(
+      /etcd3\.cacert:\n {2}\/nowhere\/ca\.pem cannot be read/,
+    );
   });
 
   it('of PostgreSQL', () => {
-    const { config } = load(`${MINIMAL.replace('5432', '"127.0.0.1,10.0.0.1:6000"').replace('127.0.0.1:"', '"')}
+    const { config } =
+      load(`${MINIMAL.replace('5432', '"127.0.0.1,10.0.0.1:6000"').replace('127.0.0.1:"', '"')}
 bootstrap:
   initdb: [{encoding: UTF8}, data-checksums]
   post_init: /bin/true
@@ -249,11 +290,17 @@ bootstrap:
 
   it('of the REST API', () => {
     const { config } = load(withPath('restapi', { listen: '*:8008', connect_address: 'db1:8008' }));
-    expect(restOptions(config)).toEqual({ listen: { host: '', port: 8008 }, connect: { host: 'db1', port: 8008 } });
+    expect(restOptions(config)).toEqual({
+      listen: { host: '', port: 8008 },
+      connect: { host: 'db1', port: 8008 },
+    });
   });
 
   it('as secrets', () => {
-    const text = MINIMAL.replace('hosts: 127.0.0.1:2379', 'hosts: a\n  username: u\n  password: etcd-secret');
+    const text = MINIMAL.replace(
+      'hosts: 127.0.0.1:2379',
+      'hosts: a\n  username: u\n  password: etcd-secret',
+    );
     expect(secretsOf(load(text).config)).toEqual(['etcd-secret', 'rep-secret']);
   });
 });
@@ -268,7 +315,9 @@ describe('the dynamic configuration of a new cluster', () => {
   });
 
   it('begins with four defaults and keeps everything else as written', () => {
-    const { config } = load(withPath('bootstrap.dcs', { ttl: '1min', bogus: { a: [1] }, gone: null }));
+    const { config } = load(
+      withPath('bootstrap.dcs', { ttl: '1min', bogus: { a: [1] }, gone: null }),
+    );
     expect(initialDynamicConfiguration(config)).toEqual({
       ttl: '1min',
       loop_wait: 10,

@@ -7,6 +7,7 @@ import type { WalPoint } from '../../src/core/model.ts';
 import { glanceAtControl } from '../../src/postgres/controlfile.ts';
 import { processTitle, readProcess } from '../../src/postgres/proc.ts';
 import { run } from '../../src/postgres/run.ts';
+import { Tools } from '../../src/postgres/tools.ts';
 import { lastRecord } from '../../src/postgres/walend.ts';
 import {
   clock,
@@ -39,7 +40,7 @@ async function shutDown(node: Node, becomeStandby = false): Promise<WalPoint> {
 /** Where the server put the first record after the checkpoint, once it has written one. */
 async function nextRecord(node: Node, timeline: number, checkpoint: number): Promise<number> {
   const { stdout } = await run({
-    file: '/usr/lib/postgresql/15/bin/pg_waldump',
+    file: new Tools().find('pg_waldump', null),
     args: [
       `--path=${join(node.dataDir, 'pg_wal')}`,
       `--timeline=${timeline}`,

@@ -1,0 +1,235 @@
+/**
+ * The running agent over given interfaces: loop, lease keeper, fence, jobs and status, connected.
+ * It knows neither etcd nor PostgreSQL nor files; the daemon gives it the real ones, the simulator
+ * its own.
+ */
+import { Act, type NodeJournal } from './act.ts';
+import type { Clock } from './clock.ts';
+import type { ClusterView, Known, PostgresFacts } from './core/model.ts';
+import type { Settings } from './core/settings.ts';
+import { SelfFence } from './fence/self-fence.ts';
+import { Jobs } from './jobs.ts';
+import { LeaseKeeper } from './lease.ts';
+import { type Exit, Loop } from './loop.ts';
+import { newMemory } from './memory.ts';
+import type { Peers } from './peers.ts';
+import type { Postgres, ServerSettings } from './postgres/postgres.ts';
+import { Publisher } from './publish.ts';
+import { type Identity, Status } from './status.ts';
+import type { Store } from './store/store.ts';
+import { twin } from './twin.ts';
+
+export type Say = (
+  level: 'debug' | 'info' | 'warning' | 'error' | 'critical',
+  text: string,
+) => void;
+
+/** The configuration in force, wherever it comes from. */
+export interface PolicySource {
+  readonly settings: Settings;
+  readonly server: ServerSettings;
+  /** What becomes `/config` of a new cluster. */
+  readonly initialConfig: Readonly<Record<string, unknown>>;
+  /** True when something in force has changed with this view. */
+  see(cluster: ClusterView): boolean;
+}
+
+export interface RuntimeOptions {
+  readonly identity: Identity;
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly postgres: Postgres;
+  readonly peers: Peers;
+  readonly journal: NodeJournal;
+  readonly policy: PolicySource;
+  readonly say: Say;
+  /** After every look whose store could be read. */
+  readonly onSeen?: () => Promise<void>;
+}
+
+/** A fresh look for peers is not repeated within this time, ms. */
+const FRESH_MS = 50;
+
+export class Runtime {
+  readonly status: Status;
+  readonly #options: RuntimeOptions;
+  readonly #jobs: Jobs;
+  readonly #lease: LeaseKeeper;
+  readonly #fence: SelfFence;
+  #loop: Loop | null = null;
+  #fresh: Promise<void> | null = null;
+  #freshAt = Number.NEGATIVE_INFINITY;
+  #stopRequested = false;
+  /** No other daemon of this name was found when the store could first be read. */
+  #unique = false;
+  #problems: ReadonlySet<string> = new Set();
+
+  constructor(options: RuntimeOptions) {
+    this.#options = options;
+    const { clock, store, postgres, policy, identity, say } = options;
+    this.#jobs = new Jobs(clock, (job) => {
+      const ok = job.outcome?.ok !== false;
+      say(ok ? 'info' : 'warning', `${job.kind} ${job.detail}: ${job.outcome?.why ?? ''}`);
+      this.hint(`${job.kind} has ended`);
+    });
+    this.#lease = new LeaseKeeper({
+      store,
+      clock,
+      name: identity.name,
+      log: say,
+      onChange: (why) => this.hint(why),
+      onDeadline: (deadline, ttlMs) => {
+        if (!policy.settings.paused) this.#fence.arm(deadline, ttlMs);
+      },
+      healthy: () => true,
+    });
+    this.#fence = new SelfFence({
+      clock,
+      postgres,
+      mayTakeWrites: () => this.#mayTakeWrites(),
+      log: say,
+      onShot: (stage) => {
+        this.status.serverGone(`stopped by the fence: ${stage}`);
+        this.hint(`the fence acted: ${stage}`);
+      },
+    });
+    const job = (): ReturnType<Status['snapshot']>['job'] => this.#jobs.state;
+    this.status = new Status(identity, policy.settings, { clock, lease: this.#lease, job });
+  }
+
+  /** The first look, before anything is begun or shown. A primary found running gets its time to be proven (S8). */
+  async lookFirst(): Promise<void> {
+    const { clock, postgres, policy } = this.#options;
+    const startedAt = clock.now();
+    const facts = await postgres.observe({ searchWalEnd: false });
+    this.status.sawPostgres(facts, startedAt);
+    const { ttlMs, retryTimeoutMs } = policy.settings;
+    this.#lease.begin(
+      ttlMs,
+      retryTimeoutMs,
+      perhapsPrimary(facts) ? startedAt + retryTimeoutMs : null,
+    );
+  }
+
+  /** Ticks until told to stop, or until going on would be wrong. Never rejects for a known cause. */
+  async run(): Promise<Exit> {
+    const { store, postgres } = this.#options;
+    const loop = this.#assemble();
+    this.#loop = loop;
+    postgres.onHint((why) => {
+      this.status.serverGone(why);
+      loop.hint(why);
+    });
+    const watch = store.watch((why) => loop.hint(why));
+    if (this.#stopRequested) loop.stop();
+    try {
+      return await loop.run();
+    } finally {
+      watch.stop();
+      await this.#lease.end();
+    }
+  }
+
+  /** Look again. */
+  hint(why: string): void {
+    this.#loop?.hint(why);
+  }
+
+  /** SIGTERM, SIGINT. */
+  stop(): void {
+    this.#stopRequested = true;
+    this.#loop?.stop();
+  }
+
+  /** The policy has changed: tells every part that depends on it. */
+  async applyPolicy(): Promise<void> {
+    const { policy, store, postgres, say } = this.#options;
+    const { settings, server } = policy;
+    this.status.settings = settings;
+    store.retryTimeoutMs = settings.retryTimeoutMs;
+    try {
+      await this.#lease.configure(settings.ttlMs, settings.retryTimeoutMs);
+      await postgres.configure(server);
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      say('warning', `applying the configuration: ${text}`);
+    }
+  }
+
+  /** One look at PostgreSQL for all who ask at the same time: peers compare positions with it. */
+  freshen(): Promise<void> {
+    if (this.#options.clock.now() - this.#freshAt < FRESH_MS) return Promise.resolve();
+    const fresh = this.#fresh ?? this.#lookAtPostgres();
+    this.#fresh = fresh;
+    return fresh;
+  }
+
+  #assemble(): Loop {
+    const { identity, clock, store, postgres, peers, journal, policy, say } = this.#options;
+    const { name } = identity;
+    const common = { clock, lease: this.#lease, jobs: this.#jobs, journal, name };
+    const act = new Act({
+      ...common,
+      store,
+      postgres,
+      initialConfig: () => policy.initialConfig,
+      log: say,
+      onHistoryWritten: (timeline) => this.#loop?.historyWritten(timeline),
+    });
+    return new Loop({
+      ...common,
+      sources: { clock, store, postgres, peers },
+      fence: this.#fence,
+      act,
+      status: this.status,
+      publisher: new Publisher({ clock, store, lease: this.#lease, status: this.status, name }),
+      memory: newMemory(clock.now(), journal.node),
+      settings: () => policy.settings,
+      onSeen: ({ cluster }) => this.#onSeen(cluster),
+      log: say,
+    });
+  }
+
+  /** What stops the daemon, null when nothing does. */
+  async #onSeen(cluster: Known<ClusterView>): Promise<string | null> {
+    if (!cluster.known) return null;
+    const { identity, peers, policy, say } = this.#options;
+    if (!this.#unique) {
+      const duplicate = await twin(cluster.value, peers, identity.name, identity.apiUrl);
+      if (duplicate !== null) return duplicate;
+      this.#unique = true;
+    }
+    for (const problem of cluster.value.problems) {
+      if (!this.#problems.has(problem)) say('warning', problem);
+    }
+    this.#problems = new Set(cluster.value.problems);
+    if (policy.see(cluster.value)) await this.applyPolicy();
+    await this.#options.onSeen?.();
+    return null;
+  }
+
+  /** False only on proof: stopped, or in recovery with nothing under way that would change it. */
+  #mayTakeWrites(): boolean {
+    const { postgres, job } = this.status.snapshot();
+    const running = job !== null && job.outcome === null;
+    if (running && job.kind === 'promote') return true;
+    if (running && job.kind === 'start' && job.detail === 'as primary') return true;
+    if (postgres === null) return true;
+    if (postgres.postmaster.kind === 'none' && postgres.orphans === 0) return false;
+    return !(postgres.sql.known && postgres.sql.value.inRecovery);
+  }
+
+  async #lookAtPostgres(): Promise<void> {
+    const since = this.#options.clock.now();
+    const facts = await this.#options.postgres.observe({ searchWalEnd: false });
+    this.status.sawPostgres(facts, since);
+    this.#freshAt = this.#options.clock.now();
+    this.#fresh = null;
+  }
+}
+
+function perhapsPrimary(facts: PostgresFacts): boolean {
+  if (facts.postmaster.kind === 'none') return facts.orphans > 0;
+  if (facts.sql.known) return !facts.sql.value.inRecovery;
+  return !facts.standbySignal;
+}
