@@ -76,7 +76,10 @@ async function serve(path: string | undefined, { config, warnings }: Loaded): Pr
   process.on('SIGINT', () => daemon.stop());
   process.on('SIGHUP', () => {
     const reloaded = reloadConfig(path, say);
-    if (reloaded !== null) void daemon.reload(reloaded.config);
+    if (reloaded === null) return;
+    logger.hide(secretsOf(reloaded.config));
+    for (const warning of reloaded.warnings) say('warning', warning);
+    void daemon.reload(reloaded.config);
   });
   // A promise that nobody looked at is a bug, but no reason to leave a primary without its keeper.
   process.on('unhandledRejection', (reason) =>

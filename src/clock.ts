@@ -19,19 +19,34 @@ export interface Clock {
   wait(ms: number, signal?: AbortSignal): Promise<void>;
   /** Calls back once after `ms`; the returned function cancels it. */
   after(ms: number, call: () => void): () => void;
+  /**
+   * Calls back once when `now()` has reached `instant`, also when that happens while the machine is
+   * suspended: then within 100 ms of its waking. The returned function cancels it.
+   */
+  at(instant: number, call: () => void): () => void;
 }
 
 /** Differences up to this size are the 10 ms steps of the boot clock, not a suspend. */
 const BOOT_CLOCK_STEP_MS = 25;
 
+/** The boot clock costs a system call or two: it is read again after this time at the earliest. */
+const LOOK_EVERY_MS = 5;
+
+/** Timers do not run while the machine is suspended: longer ones look at the clock this often. */
+const LONGEST_TIMER_MS = 100;
+
 export class RealClock implements Clock {
   #suspendedMs = 0;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   readonly #origin = uptime() * 1000 - performance.now();
 
   now(): number {
     const fine = performance.now();
-    const behind = uptime() * 1000 - fine - this.#origin - this.#suspendedMs;
-    if (behind > BOOT_CLOCK_STEP_MS) this.#suspendedMs += behind;
+    if (fine - this.#lookedAt >= LOOK_EVERY_MS) {
+      this.#lookedAt = fine;
+      const behind = uptime() * 1000 - fine - this.#origin - this.#suspendedMs;
+      if (behind > BOOT_CLOCK_STEP_MS) this.#suspendedMs += behind;
+    }
     return fine + this.#origin + this.#suspendedMs;
   }
 
@@ -54,6 +69,17 @@ export class RealClock implements Clock {
 
   after(ms: number, call: () => void): () => void {
     const timer = setTimeout(call, Math.max(0, ms));
+    return () => clearTimeout(timer);
+  }
+
+  at(instant: number, call: () => void): () => void {
+    let timer: NodeJS.Timeout;
+    const look = (): void => {
+      const left = instant - this.now();
+      if (left > 0) timer = setTimeout(look, Math.min(left, LONGEST_TIMER_MS));
+      else call();
+    };
+    timer = setTimeout(look, Math.max(0, Math.min(instant - this.now(), LONGEST_TIMER_MS)));
     return () => clearTimeout(timer);
   }
 }

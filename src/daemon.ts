@@ -4,11 +4,13 @@ import { startApi } from './api/server.ts';
 import { type Clock, RealClock } from './clock.ts';
 import { addressText } from './config/address.ts';
 import { type Config, postgresOptions, restOptions, storeOptions } from './config/index.ts';
+import type { Settings } from './core/settings.ts';
 import { Journal } from './journal.ts';
 import type { Exit } from './loop.ts';
 import { HttpPeers } from './peers.ts';
 import { Policy } from './policy.ts';
 import { LocalPostgres } from './postgres/local.ts';
+import type { ToolName } from './postgres/tools.ts';
 import { Runtime, type Say } from './runtime.ts';
 import { ClusterStore } from './store/cluster.ts';
 import { EtcdKeyValueStore } from './store/etcd.ts';
@@ -22,7 +24,7 @@ export class Daemon {
   readonly #journal: Journal;
   readonly #runtime: Runtime;
 
-  /** @throws PostgresError a binary is missing; ConfigError a certificate cannot be read */
+  /** @throws ConfigError a certificate cannot be read */
   constructor(config: Config, say: Say) {
     const clock: Clock = new RealClock();
     this.#config = config;
@@ -63,6 +65,8 @@ export class Daemon {
   async run(): Promise<Exit> {
     await this.#journal.load();
     await this.#policy.loadCache();
+    const missing = await this.#postgres.missingTools(neededTools(this.#policy.settings));
+    if (missing.length > 0) return { code: 1, message: missing.join('; ') };
     // A second daemon on this address must find that out before it touches anything.
     const { host, port } = restOptions(this.#config).listen;
     let api: Awaited<ReturnType<typeof startApi>>;
@@ -80,7 +84,6 @@ export class Daemon {
     }
     try {
       await this.#runtime.lookFirst();
-      await this.#postgres.configure(this.#policy.server);
       return await this.#runtime.run();
     } finally {
       await api.close();
@@ -100,4 +103,16 @@ export class Daemon {
     await this.#runtime.applyPolicy();
     this.#runtime.hint('reload');
   }
+}
+
+/** Everything that may have to be run later. A failover is no time to find out that it is not there. */
+function neededTools(settings: Settings): readonly ToolName[] {
+  return [
+    'postgres',
+    'pg_controldata',
+    'pg_waldump',
+    'pg_basebackup',
+    ...(settings.mayBootstrap ? (['initdb'] as const) : []),
+    ...(settings.usePgRewind ? (['pg_rewind'] as const) : []),
+  ];
 }

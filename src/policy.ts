@@ -68,8 +68,10 @@ export class Policy implements PolicySource {
 
   /** True when something in force has changed. */
   see(cluster: ClusterView): boolean {
+    // A member key without a lease was put by hand: no daemon stands behind it, Patroni's included.
     const tenure = cluster.members.every(
-      (member) => member.tenure !== null || member.name === this.#config.name,
+      (member) =>
+        member.tenure !== null || member.leaseId === null || member.name === this.#config.name,
     );
     const dynamic = cluster.config.kind === 'valid' ? cluster.config.values : this.#dynamic;
     if (

@@ -5,13 +5,14 @@
  */
 import { Act, type NodeJournal } from './act.ts';
 import type { Clock } from './clock.ts';
-import type { ClusterView, Known, PostgresFacts } from './core/model.ts';
+import type { ClusterView, PostgresFacts } from './core/model.ts';
 import type { Settings } from './core/settings.ts';
 import { SelfFence } from './fence/self-fence.ts';
 import { Jobs } from './jobs.ts';
 import { LeaseKeeper } from './lease.ts';
 import { type Exit, Loop } from './loop.ts';
 import { newMemory } from './memory.ts';
+import type { Seen } from './observe.ts';
 import type { Peers } from './peers.ts';
 import type { Postgres, ServerSettings } from './postgres/postgres.ts';
 import { Publisher } from './publish.ts';
@@ -43,7 +44,7 @@ export interface RuntimeOptions {
   readonly journal: NodeJournal;
   readonly policy: PolicySource;
   readonly say: Say;
-  /** After every look whose store could be read. */
+  /** After every look that found this cluster's data directory. */
   readonly onSeen?: () => Promise<void>;
 }
 
@@ -63,6 +64,8 @@ export class Runtime {
   /** No other daemon of this name was found when the store could first be read. */
   #unique = false;
   #problems: ReadonlySet<string> = new Set();
+  /** The policy in force has been applied. */
+  #applied = false;
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
@@ -150,6 +153,9 @@ export class Runtime {
     try {
       await this.#lease.configure(settings.ttlMs, settings.retryTimeoutMs);
       await postgres.configure(server);
+      // A changed ttl has moved the leader key to a new lease: the next life must know it as its own.
+      const { holdsLeaderKey, leaseId } = this.#lease.facts();
+      if (holdsLeaderKey) await this.#options.journal.leading(leaseId);
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
       say('warning', `applying the configuration: ${text}`);
@@ -185,13 +191,13 @@ export class Runtime {
       publisher: new Publisher({ clock, store, lease: this.#lease, status: this.status, name }),
       memory: newMemory(clock.now(), journal.node),
       settings: () => policy.settings,
-      onSeen: ({ cluster }) => this.#onSeen(cluster),
+      onSeen: (seen) => this.#onSeen(seen),
       log: say,
     });
   }
 
   /** What stops the daemon, null when nothing does. */
-  async #onSeen(cluster: Known<ClusterView>): Promise<string | null> {
+  async #onSeen({ cluster, postgres }: Pick<Seen, 'cluster' | 'postgres'>): Promise<string | null> {
     if (!cluster.known) return null;
     const { identity, peers, policy, say } = this.#options;
     if (!this.#unique) {
@@ -203,8 +209,13 @@ export class Runtime {
       if (!this.#problems.has(problem)) say('warning', problem);
     }
     this.#problems = new Set(cluster.value.problems);
-    if (policy.see(cluster.value)) await this.applyPolicy();
-    await this.#options.onSeen?.();
+    if (policy.see(cluster.value)) this.#applied = false;
+    // A running server of another cluster must not get our configuration.
+    if (!this.#applied && mayBeOurs(postgres, cluster.value)) {
+      await this.applyPolicy();
+      this.#applied = true;
+    }
+    if (isOurs(postgres, cluster.value)) await this.#options.onSeen?.();
     return null;
   }
 
@@ -232,4 +243,21 @@ function perhapsPrimary(facts: PostgresFacts): boolean {
   if (facts.postmaster.kind === 'none') return facts.orphans > 0;
   if (facts.sql.known) return !facts.sql.value.inRecovery;
   return !facts.standbySignal;
+}
+
+/** Not positively another's: nothing is there yet, or nothing contradicts it. */
+function mayBeOurs(
+  { dataDirectory, control }: PostgresFacts,
+  { initialize }: ClusterView,
+): boolean {
+  if (dataDirectory.kind === 'foreign' || dataDirectory.kind === 'unreadable') return false;
+  if (!control.known || initialize.kind !== 'initialized') return true;
+  return control.value.systemIdentifier === initialize.systemIdentifier;
+}
+
+/** Positively this cluster's: nothing is written into any other folder, an empty one included (S7). */
+function isOurs({ dataDirectory, control }: PostgresFacts, { initialize }: ClusterView): boolean {
+  if (dataDirectory.kind !== 'cluster' || !control.known) return false;
+  if (initialize.kind !== 'initialized') return false;
+  return control.value.systemIdentifier === initialize.systemIdentifier;
 }

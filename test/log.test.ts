@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -233,22 +233,71 @@ describe('a reader', () => {
     15_000,
   );
 
-  it('may be a socket, as under a service manager', async () => {
+  it('may be a socket, as under a service manager, that stalls', async () => {
     // Node gives its children socket pairs for pipes. Nobody reads this one.
-    const child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM, '8000', '0'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let told = '';
-    child.stderr.on('data', (chunk: Buffer) => {
-      told += chunk.toString();
-    });
-    const code = await new Promise((resolve) => child.on('exit', resolve));
-    const fared = JSON.parse(told) as Fared;
+    const { fared, code } = await intoSocket(0, () => undefined);
     expect(code).toBe(7);
     expect(fared.longest).toBeLessThan(250);
     expect(fared.closing).toBeLessThan(400);
   }, 15_000);
+
+  it('may be a socket that wakes up', async () => {
+    let output = '';
+    const { fared } = await intoSocket(2500, (child) => {
+      setTimeout(() => {
+        child.stdout?.on('data', (chunk: Buffer) => {
+          output += chunk.toString();
+        });
+      }, 1500);
+    });
+    const told = /WARNING: (\d+) lines of the log were dropped/.exec(output);
+    expect(fared.flushed).toBe(true);
+    expect(output.match(/ line \d+$/gm)?.length).toBe(8000 - Number(told?.[1]));
+  }, 15_000);
+
+  it('that takes nothing does not keep the process busy', async () => {
+    const program = `
+      import { createLogger } from ${JSON.stringify(join(import.meta.dirname, '../src/log.ts'))};
+      const log = createLogger({ type: 'plain', level: 'INFO' });
+      log.info('text');
+      await log.close();
+    `;
+    const out = openSync('/dev/full', 'w');
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', out, 'inherit'],
+      timeout: 5000,
+    });
+    closeSync(out);
+    // It ends by itself: nothing is tried over and over.
+    expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(0);
+  }, 15_000);
 });
+
+function intoSocket(
+  pauseMs: number,
+  reader: (child: ChildProcess) => void,
+): Promise<{ readonly fared: Fared; readonly code: number }> {
+  const child = spawn(
+    process.execPath,
+    ['--input-type=module', '-e', PROGRAM, '8000', String(pauseMs)],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  reader(child);
+  return endOf(child);
+}
+
+function endOf(child: ChildProcess): Promise<{ readonly fared: Fared; readonly code: number }> {
+  let told = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    told += chunk.toString();
+  });
+  return new Promise((resolve) =>
+    child.on('exit', (code) =>
+      // What the child wrote last may still be on its way.
+      setTimeout(() => resolve({ fared: JSON.parse(told) as Fared, code: code ?? -1 }), 200),
+    ),
+  );
+}
 
 function toDevice(device: string): Promise<{ readonly fared: Fared; readonly code: number }> {
   const out = openSync(device, 'w');
@@ -256,11 +305,5 @@ function toDevice(device: string): Promise<{ readonly fared: Fared; readonly cod
     stdio: ['ignore', out, 'pipe'],
   });
   closeSync(out);
-  let told = '';
-  child.stderr?.on('data', (chunk: Buffer) => {
-    told += chunk.toString();
-  });
-  return new Promise((resolve) =>
-    child.on('exit', (code) => resolve({ fared: JSON.parse(told) as Fared, code: code ?? -1 })),
-  );
+  return endOf(child);
 }

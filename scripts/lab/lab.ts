@@ -2,7 +2,7 @@
  * A lab: one work folder, the processes started in it and the ports reserved for them.
  * Closing it leaves no process, no port and no folder.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -65,7 +65,7 @@ export class Lab {
     // Whatever ends this process, nothing is left behind (but for its own SIGKILL).
     this.#onExit = () => {
       for (const id of processesIn(folder)) signalProcess(id, 'SIGKILL');
-      rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+      remove(folder);
     };
     process.on('exit', this.#onExit);
   }
@@ -138,7 +138,7 @@ export class Lab {
     await killAllIn(this.folder);
     await Promise.all([...this.#processes].map((running) => within(2000, running.exited)));
     for (const port of this.#ports) port.release();
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+    remove(this.folder);
     process.off('exit', this.#onExit);
   }
 }
@@ -150,6 +150,17 @@ export async function withLab<T>(work: (lab: Lab) => Promise<T>): Promise<T> {
     return await work(lab);
   } finally {
     await lab.close();
+  }
+}
+
+/** Removes a folder, also one in which a test took its own rights away. */
+function remove(folder: string): void {
+  const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 50 } as const;
+  try {
+    rmSync(folder, options);
+  } catch {
+    execFileSync('chmod', ['-R', 'u+rwX', folder]);
+    rmSync(folder, options);
   }
 }
 

@@ -30,6 +30,9 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
         else reject(new Error(`${command.join(' ')}: ${stderr.trim() || error.message}`));
       },
     );
+    // A tool that reads nothing may be gone before this is written; its exit code says how it went.
+    child.stdin?.on('error', () => {});
+    child.stdin?.on('error', () => {}); // it ended without reading; its exit code tells
     child.stdin?.end(options.input ?? '');
   });
 }

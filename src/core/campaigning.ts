@@ -82,16 +82,15 @@ function barredPrimary({ seen }: Situation): string | null {
 }
 
 /** A key deleted by hand leaves its lease alive, and its holder writing until the deadline (S1). */
-function vanishedLease({ seen, cluster }: Situation): Decision | null {
+function vanishedLease(s: Situation): Decision | null {
+  const { seen } = s;
   const last = seen.memory.lastLeader;
-  if (
-    last === null ||
-    last.name === seen.name ||
-    !last.tenure ||
-    validHandover({ seen, cluster }) !== null
-  )
+  if (last === null || last.name === seen.name || !last.tenure || last.leaseId === null)
     return null;
-  if (last.leaseId === null) return null;
+  if (validHandover(s) !== null) return null;
+  // Without the key nothing is proven any more: after one ttl no deadline is left, though the lease
+  // may go on behind the member key for as long as its agent lives.
+  if (leaderlessMs(s) > seen.settings.ttlMs) return null;
   if (seen.vanishedLeaseMs.known && seen.vanishedLeaseMs.value === 0) return null;
   const why = seen.vanishedLeaseMs.known
     ? `lives for ${Math.round(seen.vanishedLeaseMs.value)} ms more`

@@ -48,6 +48,9 @@ export function candidacy(situation: CandidateSituation): Candidacy {
 
 function barred({ settings, cluster, name }: CandidateSituation): Candidacy | null {
   if (settings.paused) return no('the cluster is paused');
+  if (settings.standbyCluster) {
+    return no('standby_cluster is configured, which this version does not run');
+  }
   if (settings.tags.nofailover || settings.tags.failoverPriority <= 0) {
     return no('the nofailover tag is set');
   }
@@ -141,8 +144,15 @@ function namedCandidate({
  * The bound operators set on what may be lost. It is held against this node's own fresh position:
  * one that was published before the leader died would bar everybody for ever (field D34).
  */
-function lagging({ cluster, position, settings, handover }: CandidateSituation): Candidacy | null {
-  if (handover !== null) return null;
+function lagging({
+  cluster,
+  position,
+  settings,
+  handover,
+  name,
+}: CandidateSituation): Candidacy | null {
+  const floor = handover?.floorLsn ?? null;
+  if (handover?.candidate === name || (floor !== null && position.lsn >= floor)) return null;
   const optime = cluster.status.optime;
   if (optime === null) return null;
   const lag = optime - position.lsn;
@@ -177,10 +187,12 @@ function behindPeer(situation: CandidateSituation): Candidacy | null {
  * moment, never the whole cluster.
  */
 function behindSilentPeer(situation: CandidateSituation): Candidacy | null {
-  const { position, cluster, peers, name, leaderlessMs, settings } = situation;
+  const { position, cluster, peers, name, leaderlessMs, settings, handover } = situation;
   if (leaderlessMs > Math.min(settings.ttlMs, 5000)) return null;
   const silent = cluster.members.find((member) => {
-    if (member.name === name || !mayLead(member) || member.position === null) return false;
+    // Whoever gave the lease away has said that it cannot lead.
+    if (member.name === name || member.name === handover?.leader) return false;
+    if (!mayLead(member) || member.position === null) return false;
     const answer = peers.find((peer) => peer.name === member.name)?.answer;
     if (answer === undefined || answer.known) return false;
     const theirs = { timeline: member.timeline ?? position.timeline, lsn: member.position };

@@ -17,14 +17,16 @@ export function slotName(member: string): string {
  * What is to be done about slots, null when nothing. Every node keeps one for every other member,
  * so that a new leader's replicas find theirs; on a standby they follow the positions that the
  * leader published, or they would hold WAL for ever. Slots that belong to nobody known are left
- * alone: they may be a user's.
+ * alone: they may be a user's. A member key without a lease was put by hand: nobody would ever use
+ * its slot, and the WAL that it holds fills the disk.
  */
 export function wantedSlots({ seen, cluster, sql }: Situation): (Step & { do: 'slots' }) | null {
   if (!seen.settings.useSlots || sql === null) return null;
   const own = slotName(seen.name);
   const wanted = new Set(
     cluster.members
-      .filter((member) => member.name !== seen.name && !member.tags.nostream)
+      .filter((member) => member.name !== seen.name && member.leaseId !== null)
+      .filter((member) => !member.tags.nostream)
       .map((member) => slotName(member.name)),
   );
   const present = new Map(sql.slots.map((slot) => [slot.name, slot]));

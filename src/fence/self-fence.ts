@@ -19,10 +19,16 @@ export interface FenceOptions {
   readonly onShot: (stage: string) => void;
 }
 
+interface Stage {
+  /** Monotonic ms. */
+  readonly at: number;
+  readonly shoot: () => void;
+}
+
 export class SelfFence {
   readonly #options: FenceOptions;
   #deadline: number | null = null;
-  #timers: (() => void)[] = [];
+  #cancel: () => void = () => undefined;
 
   constructor(options: FenceOptions) {
     this.#options = options;
@@ -37,30 +43,29 @@ export class SelfFence {
    * Sets or moves the deadline. `ttlMs` decides how early a fast stop is worth beginning.
    */
   arm(deadline: number, ttlMs: number): void {
-    this.#clear();
+    this.disarm();
     this.#deadline = deadline;
-    this.#at(deadline - gracefulStopMs(ttlMs), () => this.#stopFast());
-    this.#at(deadline - fenceStages.immediateMs, () => this.#stopImmediately());
-    this.#at(deadline - fenceStages.killMs, () => this.#kill());
+    this.#next([
+      { at: deadline - gracefulStopMs(ttlMs), shoot: () => this.#stopFast() },
+      { at: deadline - fenceStages.immediateMs, shoot: () => this.#stopImmediately() },
+      { at: deadline - fenceStages.killMs, shoot: () => this.#kill() },
+    ]);
   }
 
   /** Only when the caller has proof that PostgreSQL is stopped or in recovery, or in pause. */
   disarm(): void {
-    this.#clear();
+    this.#cancel();
+    this.#cancel = () => undefined;
     this.#deadline = null;
   }
 
-  #at(instant: number, shoot: () => void): void {
-    this.#timers.push(
-      this.#options.clock.after(instant - this.#options.clock.now(), () => {
-        if (this.#options.mayTakeWrites()) shoot();
-      }),
-    );
-  }
-
-  #clear(): void {
-    for (const cancel of this.#timers) cancel();
-    this.#timers = [];
+  /** One timer at a time: that of the stage which comes next. */
+  #next([stage, ...later]: readonly Stage[]): void {
+    if (stage === undefined) return;
+    this.#cancel = this.#options.clock.at(stage.at, () => {
+      if (this.#options.mayTakeWrites()) stage.shoot();
+      this.#next(later);
+    });
   }
 
   #stopFast(): void {

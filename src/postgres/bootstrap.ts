@@ -5,6 +5,7 @@ import { dataVersion, localTarget } from './connect.ts';
 import { formatConninfo, writePgpass } from './conninfo.ts';
 import { exists, isMissing, makePrivateFolder, messageOf } from './disk.ts';
 import { endOrphans, waitUntilGone } from './ending.ts';
+import { withOwnSession } from './localsession.ts';
 import { newIncarnation } from './markers.ts';
 import { ctlTimeout, databaseOf, type Parts, readControl } from './parts.ts';
 import { type BootstrapOutcome, PostgresError, type Progress } from './postgres.ts';
@@ -66,7 +67,9 @@ export async function bootstrapServer(
       signal,
     });
     progress('creating users');
-    await createRoles(parts.session, options.superuser, options.replication, options.rewind);
+    await withOwnSession(parts, '-c synchronous_commit=local', async (session) => {
+      await createRoles(session, options.superuser, options.replication, options.rewind);
+    });
     if (options.postBootstrap) {
       progress('running post_bootstrap');
       await runPostBootstrap(parts, options.postBootstrap, signal);

@@ -72,6 +72,11 @@ export function parseControlData(text: string): ControlData {
   };
 }
 
+/** The newest timeline that pg_control knows of: at most what recovery has reached. */
+export function recoveryTimeline(control: ControlFile): number {
+  return Math.max(control.timeline, control.minRecoveryEndTimeline);
+}
+
 /** What changes while a server shuts down; the layout is the same from PostgreSQL 13 to 18. */
 export interface ControlGlance {
   readonly state: ControlState;

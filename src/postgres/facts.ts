@@ -39,7 +39,7 @@ export const FACTS_SQL = `SELECT json_build_object(
       FROM pg_replication_slots),
   'restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings
       WHERE pending_restart)
-)::text AS facts`;
+)::text AS facts`.replace(/\s+/g, ' ');
 
 /** The document as the query builds it. */
 interface Document {

@@ -76,14 +76,19 @@ export async function localTimelines(walDir: string): Promise<number[]> {
 
 /**
  * Writes histories for each number between the current timeline and `claim`, so that PostgreSQL's
- * next promotion takes `claim`: it takes the number after the last file that it finds. A stub has
- * the ancestry of the current timeline up to `lsn`, or a standby that meets it would refuse to
- * start. Existing files are left alone. Returns the numbers written, on disk for good.
+ * next promotion takes `claim`: it takes the number after the last file that it finds. Existing files
+ * are left alone. Returns the numbers written, on disk for good.
+ *
+ * A stub has the ancestry of the current timeline, as PostgreSQL reads it, but leaves that timeline
+ * one byte before `replayed`, where the standby already is past. On its way into a promotion, and
+ * whenever its upstream is away, a standby looks for newer timelines; it would take a stub that
+ * leaves at or after its own position for the one to recover to, and then promote to a child of the
+ * stub. Its history would claim a descent from a number that another node may really have used.
  */
 export async function writeStubs(
   places: { readonly dataDir: string; readonly wal: string },
   timeline: number,
-  lsn: number,
+  replayed: number,
   claim: number,
 ): Promise<number[]> {
   if (claim <= timeline) {
@@ -102,7 +107,10 @@ export async function writeStubs(
   }
   if (missing.length === 0) return [];
   const { entries } = await readHistory(places.wal, timeline);
-  const text = formatHistory([...entries, { timeline, switchLsn: lsn, reason: STUB_REASON }]);
+  const text = formatHistory([
+    ...entries,
+    { timeline, switchLsn: replayed - 1, reason: STUB_REASON },
+  ]);
   const mode = await fileMode(places.dataDir);
   for (const number of missing) {
     await writeAtomically(join(places.wal, historyName(number)), text, mode);

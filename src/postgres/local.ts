@@ -3,11 +3,13 @@ import type { PostgresFacts, Upstream, UpstreamFacts } from '../core/model.ts';
 import { bootstrapServer } from './bootstrap.ts';
 import { cloneServer } from './clone.ts';
 import { Configuration } from './configuration.ts';
-import { clientConfig, localTarget, welcomeLocal } from './connect.ts';
+import { dataVersion } from './connect.ts';
+import { type ControlData, recoveryTimeline } from './controlfile.ts';
 import { messageOf } from './disk.ts';
 import { endOrphans, endStrayTools } from './ending.ts';
-import { readHistory } from './history.ts';
+import { readHistory, removeStubs } from './history.ts';
 import { Instance } from './instance.ts';
+import { localSession, withOwnSession } from './localsession.ts';
 import { Looker } from './look.ts';
 import { Markers } from './markers.ts';
 import { type LocalPostgresOptions, parseListen, placesOf } from './options.ts';
@@ -24,16 +26,13 @@ import { signalProcess } from './proc.ts';
 import { promoteServer } from './promote.ts';
 import { rewindServer } from './rewind.ts';
 import { toolSessions } from './run.ts';
-import { Session } from './session.ts';
 import { changeSlots, type SlotChange } from './slots.ts';
 import { ensureOwnSlot, startServer } from './start.ts';
 import { type StopRequest, stopServer } from './stop.ts';
 import { finishSwap, removeLeftovers } from './swap.ts';
-import { Tools } from './tools.ts';
+import { type ToolName, Tools } from './tools.ts';
 import { askUpstream } from './upstream.ts';
 
-/** For a local connection, ms. */
-const CONNECT_MS = 1000;
 /** For tools of an earlier agent to end, ms. */
 const STRAY_MS = 5000;
 
@@ -60,22 +59,9 @@ export class LocalPostgres implements Postgres {
     };
     const postmaster = new Postmaster(places, instance, hint);
     const configuration = new Configuration(options, places, listen);
-    const session = new Session({
-      clock,
-      connectTimeoutMs: CONNECT_MS,
-      target: async () => {
-        const configured = configuration.settings.parameters.unix_socket_directories;
-        const target = await localTarget(
-          places,
-          listen,
-          options.useUnixSocket ?? false,
-          configured,
-        );
-        return clientConfig(target, options.superuser, databaseOf(options));
-      },
-      welcome: async (client) => await welcomeLocal(client, clock, places),
-      onEnd: () => hint('the session with PostgreSQL ended'),
-    });
+    const session = localSession({ options, places, listen, clock, configuration }, () =>
+      hint('the session with PostgreSQL ended'),
+    );
     const markers = new Markers(places.stateDir);
     this.#parts = {
       options,
@@ -97,6 +83,12 @@ export class LocalPostgres implements Postgres {
     await this.#tidy();
     const facts = await this.#looker.look(ask.searchWalEnd);
     return this.#working ? { ...facts, interrupted: null } : facts;
+  }
+
+  /** Programs that are nowhere, one line each. Asked at start, not when a failover needs them. */
+  async missingTools(wanted: readonly ToolName[]): Promise<readonly string[]> {
+    const version = await dataVersion(this.#parts.places).catch(() => null);
+    return this.#parts.tools.missing(wanted, version);
   }
 
   async askUpstream(upstream: Upstream, timeoutMs: number): Promise<UpstreamFacts> {
@@ -150,24 +142,13 @@ export class LocalPostgres implements Postgres {
   }
 
   async checkpoint(timeoutMs: number): Promise<void> {
-    const { clock, options, places, listen, configuration } = this.#parts;
-    const configured = configuration.settings.parameters.unix_socket_directories;
-    const target = await localTarget(places, listen, options.useUnixSocket ?? false, configured);
-    const config = clientConfig(target, options.superuser, databaseOf(options));
     // Not on the kept session: it would be blocked for as long, and has a statement_timeout.
-    const session = new Session({
-      clock,
-      connectTimeoutMs: CONNECT_MS,
-      target: async () => ({ ...config, options: '-c statement_timeout=0' }),
-      welcome: async () => undefined,
-      onEnd: () => undefined,
-    });
     try {
-      await session.query('CHECKPOINT', timeoutMs);
+      await withOwnSession(this.#parts, '-c statement_timeout=0', async (session) => {
+        await session.query('CHECKPOINT', timeoutMs);
+      });
     } catch (error) {
       throw new PostgresError(`checkpoint: ${messageOf(error)}`, { cause: error });
-    } finally {
-      session.close();
     }
   }
 
@@ -200,7 +181,9 @@ export class LocalPostgres implements Postgres {
     const old = before.role === 'standby' ? before.upstream : null;
     const moved = upstream?.host !== old?.host || upstream?.port !== old?.port;
     if (upstream !== null && moved) await ensureOwnSlot(this.#parts, upstream);
-    await this.#learnRequired();
+    const control = await this.#learnRequired();
+    // Our stub of a number that the upstream has really used would keep its history from being fetched.
+    if (moved) await removeStubs(this.#parts.places.wal, recoveryTimeline(control));
     const changed = await configuration.write({ role: 'standby', upstream });
     if (changed) signalProcess(running, 'SIGHUP');
     return changed;
@@ -274,11 +257,11 @@ export class LocalPostgres implements Postgres {
     throw new PostgresError(`a ${marker.kind} was begun at ${marker.startedAt} and never finished`);
   }
 
-  async #learnRequired(): Promise<void> {
+  async #learnRequired(): Promise<ControlData> {
     const { configuration, places, options } = this.#parts;
-    configuration.required = (
-      await readControl(this.#parts, places.dataDir, ctlTimeout(options))
-    ).required;
+    const control = await readControl(this.#parts, places.dataDir, ctlTimeout(options));
+    configuration.required = control.required;
+    return control;
   }
 
   /** Once: finishes or clears away what a former agent left of a clone beside the data directory. */

@@ -1,5 +1,5 @@
 /** Everything that can be seen of the local server, in one bounded round (S4). */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { TimeoutError, within } from '../clock.ts';
 import type {
   DataDirectory,
@@ -223,6 +223,12 @@ async function diskFacts(parts: Parts): Promise<DiskFacts> {
 export async function lookAtDirectory(path: string): Promise<DataDirectory> {
   try {
     const names = await readdir(path);
+    const owner = (await stat(path)).uid;
+    const own = process.geteuid?.() ?? owner;
+    // PostgreSQL would refuse it as well, but only after a clone was made for it.
+    if (owner !== own) {
+      return { kind: 'unreadable', why: `${path} belongs to user ${owner}, this is user ${own}` };
+    }
     if (names.includes('PG_VERSION') && names.includes('global')) {
       const text = await readFile(`${path}/PG_VERSION`, 'utf8');
       const majorVersion = Number.parseInt(text, 10);

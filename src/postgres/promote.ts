@@ -11,10 +11,7 @@ const LOOK_MS = 10;
 /** For one question, ms. */
 const ASK_MS = 2000;
 
-/**
- * Paused replay is resumed: a promotion out of it takes a second more. The position for the stubs
- * is what has been replayed, which is never after the end of the timeline.
- */
+/** Paused replay is resumed: a promotion out of it takes a second more. */
 const PREPARE = `SELECT pg_is_in_recovery() AS recovery,
   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END AS replayed,
   CASE WHEN pg_is_in_recovery() AND pg_is_wal_replay_paused()

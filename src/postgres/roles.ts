@@ -14,20 +14,19 @@ const REWIND_FUNCTIONS = [
   'pg_read_binary_file(text, bigint, bigint, boolean)',
 ] as const;
 
-/** Keeps the passwords in the following statements out of logs and statistics. */
+/**
+ * Keeps the passwords in the following statements out of logs and statistics. In messages of their
+ * own: the statements of one message are logged before the first of them takes effect.
+ */
 const QUIET = [
   'log_statement TO none',
   'log_min_duration_statement TO -1',
   'log_min_error_statement TO log',
   'pg_stat_statements.track_utility TO off',
-].map((setting) => `SET LOCAL ${setting};`);
+] as const;
 
-/** Creates the role or alters the one that is there. @throws what pg throws */
-export async function ensureRole(
-  session: Session,
-  user: Credentials,
-  attributes: string,
-): Promise<void> {
+/** Creates the role or alters the one that is there. */
+async function ensureRole(session: Session, user: Credentials, attributes: string): Promise<void> {
   const role = escapeIdentifier(user.username);
   const password = user.password === undefined ? '' : ` PASSWORD ${escapeLiteral(user.password)}`;
   const found = await session.query(
@@ -35,16 +34,21 @@ export async function ensureRole(
     TIMEOUT_MS,
   );
   const verb = found.length > 0 ? 'ALTER' : 'CREATE';
-  const statement = `${verb} ROLE ${role} WITH LOGIN ${attributes}${password};`;
-  await session.query(`BEGIN; ${QUIET.join(' ')} ${statement} COMMIT`, TIMEOUT_MS);
+  const statement = `${verb} ROLE ${role} WITH LOGIN ${attributes}${password}`;
+  await session.query(statement, TIMEOUT_MS);
 }
 
+/**
+ * @param session one of its own: its settings are changed
+ * @throws what pg throws
+ */
 export async function createRoles(
   session: Session,
   superuser: Credentials,
   replication: Credentials,
   rewind: Credentials | undefined,
 ): Promise<void> {
+  for (const setting of QUIET) await session.query(`SET ${setting}`, TIMEOUT_MS);
   if (replication.username !== superuser.username) {
     await ensureRole(session, replication, 'REPLICATION');
   }

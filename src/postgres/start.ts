@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Upstream } from '../core/model.ts';
+import { recoveryTimeline } from './controlfile.ts';
 import { messageOf, readIfThere, removeIfThere } from './disk.ts';
 import { explainExit, noteLogs } from './earlyexit.ts';
 import { endOrphans, waitUntilGone } from './ending.ts';
@@ -67,8 +68,7 @@ async function prepareStandby(parts: Parts, upstream: Upstream | null): Promise<
   const { configuration, places, options } = parts;
   const control = await readControl(parts, places.dataDir, ctlTimeout(options));
   await writeStandbySignal(places);
-  const timeline = Math.max(control.timeline, control.minRecoveryEndTimeline);
-  const stubs = await removeStubs(places.wal, timeline);
+  const stubs = await removeStubs(places.wal, recoveryTimeline(control));
   if (stubs.length > 0) parts.log('info', `removed reserved timelines ${stubs.join(', ')}`);
   configuration.required = control.required;
   await configuration.write({ role: 'standby', upstream });

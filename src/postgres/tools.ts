@@ -44,6 +44,19 @@ export class Tools {
     throw new PostgresError(`${name} is not in ${folders.join(', ')} (postgresql.bin_dir)`);
   }
 
+  /** What {@link find} says about those that are nowhere, one line each. */
+  missing(wanted: readonly ToolName[], version: number | null): string[] {
+    return wanted.flatMap((tool) => {
+      try {
+        this.find(tool, version);
+        return [];
+      } catch (error) {
+        if (!(error instanceof PostgresError)) throw error;
+        return [error.message];
+      }
+    });
+  }
+
   #folders(version: number | null): string[] {
     if (this.#binDir !== '') return [this.#binDir];
     const path = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');

@@ -174,6 +174,64 @@ const cases: readonly {
     because: 'unknown is not gone (S4)',
   },
   {
+    given: 'a leader key deleted by hand one ttl ago, while its member lives on',
+    observation: given.contender({
+      vanishedLeaseMs: given.known(4000),
+      memory: given.memory({ lastRole: 'replica', leaderlessSince: given.NOW - 30_001 }),
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'its deadline is over, only its member key keeps the lease',
+  },
+  {
+    given: 'a leader that gave up without a floor, and a candidate that is far behind',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          status: { optime: 5000 + 1_048_577, slots: {}, retainSlots: [] },
+          handover: {
+            leader: 'n1',
+            floorLsn: null,
+            timeline: null,
+            candidate: null,
+            modRevision: 50,
+          },
+        }),
+      ),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'the lag limit holds for a crash, with or without a marker',
+  },
+  {
+    given: 'a leader that gave up, whose record still shows a position ahead',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          members: [given.member('n1', { position: 5100 }), given.member('n2'), given.member('n3')],
+          handover: {
+            leader: 'n1',
+            floorLsn: null,
+            timeline: null,
+            candidate: null,
+            modRevision: 50,
+          },
+        }),
+      ),
+      peers: [given.silent('n1'), given.peer('n3', 5000)],
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'it said itself that it cannot lead',
+  },
+  {
+    given: 'a standby_cluster section',
+    observation: given.contender({ settings: given.settings({ standbyCluster: true }) }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'this version runs none, and must not promote one',
+  },
+  {
     given: 'a leader that ran Patroni and vanished',
     observation: given.contender({
       vanishedLeaseMs: given.known(4000),

@@ -1,9 +1,8 @@
 /** etcd cannot be reached when the daemon starts (rule S8): what runs is proven in time or stopped. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Cluster, Lab, waitFor } from '../../scripts/lab/index.ts';
-import { logged, logMark, pair, replicates } from './watching.ts';
+import { logged, logMark, pair, replicates, tellOnFailure } from './watching.ts';
 
-const TTL_MS = 5000;
 const RETRY_TIMEOUT_MS = 2000;
 
 let lab: Lab;
@@ -14,6 +13,7 @@ beforeAll(async () => {
   cluster = await Cluster.start(lab, { nodes: 2, haproxy: false });
 });
 afterAll(() => lab.close());
+beforeEach(() => tellOnFailure(cluster.nodes));
 
 /** When its postmaster began to serve: another one after every restart and every crash recovery. */
 const STARTED = 'SELECT pg_postmaster_start_time()::text AS at, pg_is_in_recovery() AS standby';
@@ -51,23 +51,21 @@ test('both, and etcd stays away: the replica is readable, the primary stops in t
   await writing.query('CREATE TABLE IF NOT EXISTS blind (at timestamptz)');
   const marks = { primary: logMark(primary), replica: logMark(replica) };
 
-  const begun = performance.now();
   await Promise.all([primary.start(), replica.start()]);
+  await logged(primary, marks.primary, /INFO: Tenure .* process \d+/);
+  const begun = performance.now();
   let lastWrite = 0;
-  const refused = await waitFor('the primary to refuse writes', 15_000, async () => {
-    try {
-      await writing.query('INSERT INTO blind VALUES (now())');
-      lastWrite = performance.now();
-      return undefined;
-    } catch (error) {
-      return String(error);
-    }
+  await waitFor('the primary to refuse writes', 15_000, async () => {
+    const answered = writing.query('INSERT INTO blind VALUES (now())').then(
+      () => true,
+      () => false,
+    );
+    if (!(await answered)) return true;
+    lastWrite = performance.now();
+    return false;
   });
-  expect(refused).toMatch(/terminat|closed|shut|read-only/i);
-  // Node needs a second or two until the daemon's clock begins; a whole ttl would be too long.
-  expect(lastWrite - begun).toBeLessThan(RETRY_TIMEOUT_MS + 2500);
-  expect(RETRY_TIMEOUT_MS + 2500).toBeLessThan(TTL_MS);
-  expect(lastWrite - begun, 'retry_timeout is given').toBeGreaterThan(RETRY_TIMEOUT_MS / 2);
+  // The time runs from the daemon's first look, which follows its first line.
+  expect(lastWrite - begun).toBeLessThan(RETRY_TIMEOUT_MS + 1000);
   await waitFor('no PostgreSQL that could take writes', 5000, async (seen) => {
     if (primary.postmaster() === undefined) return true;
     const [row] = await primary.query<{ standby: boolean }>(STARTED);

@@ -1,5 +1,5 @@
 /** Garbage in the store: a warning that names key and content, and a cluster that goes on. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   Cluster,
   type KeyValue,
@@ -9,7 +9,7 @@ import {
   SteadyWriter,
   waitFor,
 } from '../../scripts/lab/index.ts';
-import { logMark, pair, replicates } from './watching.ts';
+import { logMark, pair, replicates, tellOnFailure } from './watching.ts';
 
 const DEEP = `{"a":${'['.repeat(3000)}${']'.repeat(3000)}}`;
 
@@ -42,6 +42,7 @@ beforeAll(async () => {
   lab.onClose(() => writer.stop());
 });
 afterAll(() => lab.close());
+beforeEach(() => tellOnFailure(cluster.nodes));
 
 interface Footing {
   readonly leader: KeyValue | undefined;
@@ -103,6 +104,24 @@ test('what has a right content gets it back from the leader', async () => {
     seen(`initialize ${initialize?.value}, status ${status?.value}`);
     return initialize?.value === identifier[0]?.id && /^\{"optime":\d+/.test(status?.value ?? '');
   });
+});
+
+test('a member’s own key is written again, with its lease', async () => {
+  for (const node of cluster.nodes) {
+    const key = full(`members/${node.name}`);
+    const before = await cluster.etcd.get(key);
+    await cluster.etcd.put(key, 'rubbish');
+    await waitFor(`${key} to be right again`, 10_000, async (seen) => {
+      const now = await cluster.etcd.get(key);
+      seen(now?.value ?? 'nothing');
+      return now?.lease === before?.lease && now?.value.startsWith('{"conn_url":"postgres://');
+    });
+  }
+});
+
+test('a member that nobody runs gets no slot, which would hold WAL for ever', async () => {
+  const slots = await primary.query('SELECT slot_name FROM pg_replication_slots');
+  expect(slots).toEqual([{ slot_name: replica.name }]);
 });
 
 test('a configuration that was garbage for a while is in force again once it is right', async () => {

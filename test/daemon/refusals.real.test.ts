@@ -1,7 +1,6 @@
 /** What a daemon must not start with: exit code 1, one message, nothing touched, nobody harmed. */
 import {
   chmodSync,
-  cpSync,
   mkdirSync,
   readdirSync,
   rmSync,
@@ -11,8 +10,15 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { binDir, Cluster, Lab, Node, PostgresServer } from '../../scripts/lab/index.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import {
+  binDir,
+  Cluster,
+  Lab,
+  Node,
+  PostgresServer,
+  processesIn,
+} from '../../scripts/lab/index.ts';
 import {
   expectNoServer,
   expectRefusal,
@@ -20,7 +26,9 @@ import {
   logged,
   logMark,
   pair,
+  refusal,
   replicates,
+  tellOnFailure,
 } from './watching.ts';
 
 let lab: Lab;
@@ -31,6 +39,7 @@ beforeAll(async () => {
   cluster = await Cluster.start(lab, { nodes: 2, haproxy: false });
 });
 afterAll(() => lab.close());
+beforeEach(() => tellOnFailure(cluster.nodes));
 
 /** A third node of the cluster, not started. */
 function newcomer(name: string, config: Readonly<Record<string, unknown>> = {}): Promise<Node> {
@@ -65,22 +74,44 @@ describe('the REST port is taken', () => {
 });
 
 describe('the data directory', () => {
-  test('of another cluster', async () => {
+  test('of another cluster, stopped and running', async () => {
     const foreign = await PostgresServer.create(lab, { name: 'foreign' });
-    const node = await newcomer('n3');
-    cpSync(foreign.dataDir, node.dataDir, { recursive: true, preserveTimestamps: true });
-    chmodSync(node.dataDir, 0o700);
-    const before = fingerprint(node.dataDir);
+    chmodSync(foreign.dataDir, 0o700);
+    const address = `127.0.0.1:${foreign.port}`;
+    const node = await newcomer('n3', {
+      postgresql: { data_dir: foreign.dataDir, listen: address, connect_address: address },
+    });
     const known = await keys();
     const initialize = await cluster.etcd.get(`/service/${cluster.scope}/initialize`);
-    await expectRefusal(node, [
-      /system identifier \d+/,
-      `${initialize?.value}`,
-      /belongs to another cluster/,
-    ]);
-    expect(fingerprint(node.dataDir)).toEqual(before);
+    const names = [/system identifier \d+/, `${initialize?.value}`, /belongs to another cluster/];
+
+    const stopped = fingerprint(foreign.dataDir);
+    await expectRefusal(node, names);
+    expect(fingerprint(foreign.dataDir)).toEqual(stopped);
+    expect(processesIn(foreign.dataDir)).toEqual([]);
+
+    await foreign.start();
+    const configuration = () => fingerprint(foreign.dataDir).filter((one) => /\.conf /.test(one));
+    const running = { names: readdirSync(foreign.dataDir), configuration: configuration() };
+    const answer = await refusal(node);
+    expect(answer.code, answer.said).toBe(1);
+    for (const name of names) expect(answer.said).toMatch(name);
+    expect({ names: readdirSync(foreign.dataDir), configuration: configuration() }).toEqual(
+      running,
+    );
+    expect(foreign.process?.isAlive()).toBe(true);
+    await foreign.query('CREATE TABLE still_taking_writes ()');
+    expect(foreign.process?.tail(100), 'it was told to reload').not.toMatch(/received SIGHUP/);
     expect(await keys()).toEqual(known);
-    expectNoServer(node);
+    await foreign.stop();
+  });
+
+  test('that is there already and empty, as a fresh volume is: filled', async () => {
+    const node = await newcomer('n7');
+    mkdirSync(node.dataDir, { mode: 0o700 });
+    await node.start();
+    await cluster.waitForStreaming(2);
+    expect(await node.stop()).toMatchObject({ code: 0 });
   });
 
   test('that is not PostgreSQL’s', async () => {

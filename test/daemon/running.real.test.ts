@@ -1,9 +1,9 @@
 /** A daemon that runs: SIGHUP with good and bad files, and what its log may never hold. */
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Cluster, Lab, type Node, waitFor } from '../../scripts/lab/index.ts';
-import { logged, logMark, pair, saidBy } from './watching.ts';
+import { logged, logMark, pair, saidBy, tellOnFailure } from './watching.ts';
 
 /** With all that has to be escaped somewhere; the words in them appear nowhere else. */
 const PASSWORDS = {
@@ -43,6 +43,7 @@ beforeAll(async () => {
   });
 });
 afterAll(() => lab.close());
+beforeEach(() => tellOnFailure(cluster.nodes));
 
 async function setting(node: Node, name: string): Promise<string> {
   const client = await node.connect({ password: PASSWORDS.superuser });
@@ -113,7 +114,7 @@ describe('SIGHUP', () => {
     const good = readFileSync(primary.configFile, 'utf8');
     const bad = {
       'broken YAML': good.replace('etcd3:', 'etcd3: [unclosed'),
-      'a wrong type': good.replace('listen:', 'use_unix_socket: perhaps\n  listen:'),
+      'a wrong type': good.replace('\npostgresql:', '\npostgresql:\n  use_unix_socket: perhaps'),
       'nothing at all': '',
     };
     for (const [what, text] of Object.entries(bad)) {
@@ -130,20 +131,23 @@ describe('SIGHUP', () => {
     expect((await primary.rest('/primary')).status).toBe(200);
   });
 
-  test.each(['primary', 'replica'] as const)('with a good one: effective on the running %s', async (role) => {
-    const node = (await pair(cluster))[role];
-    const postmaster = node.postmaster();
-    const leader = await cluster.etcd.get(`/service/${cluster.scope}/leader`);
-    node.configure({ postgresql: { parameters: { work_mem: '7MB' } } });
-    const mark = logMark(node);
-    node.daemon?.signal('SIGHUP');
-    await waitFor(`work_mem of ${node.name}`, 10_000, async (seen) => {
-      const value = await setting(node, 'work_mem');
-      seen(value);
-      return value === '7MB';
-    });
-    await logged(node, mark, /INFO: the local configuration has been read again/);
-    expect(node.postmaster()).toEqual(postmaster);
-    expect(await cluster.etcd.get(`/service/${cluster.scope}/leader`)).toEqual(leader);
-  });
+  test.each(['primary', 'replica'] as const)(
+    'with a good one: effective on the running %s',
+    async (role) => {
+      const node = (await pair(cluster))[role];
+      const postmaster = node.postmaster();
+      const leader = await cluster.etcd.get(`/service/${cluster.scope}/leader`);
+      node.configure({ postgresql: { parameters: { work_mem: '7MB' } } });
+      const mark = logMark(node);
+      node.daemon?.signal('SIGHUP');
+      await waitFor(`work_mem of ${node.name}`, 10_000, async (seen) => {
+        const value = await setting(node, 'work_mem');
+        seen(value);
+        return value === '7MB';
+      });
+      await logged(node, mark, /INFO: the local configuration has been read again/);
+      expect(node.postmaster()).toEqual(postmaster);
+      expect(await cluster.etcd.get(`/service/${cluster.scope}/leader`)).toEqual(leader);
+    },
+  );
 });

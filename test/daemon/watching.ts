@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { expect, onTestFailed } from 'vitest';
 import {
   type Cluster,
   type Exit,
@@ -26,7 +26,8 @@ export async function refusal(node: Node): Promise<Refusal> {
   const daemon = await node.start();
   const exit = await within(REFUSAL_MS, daemon.exited);
   const said = saidBy(node).slice(before);
-  if (exit === undefined) throw new Error(`${node.name} did not refuse to start; it said:\n${said}`);
+  if (exit === undefined)
+    throw new Error(`${node.name} did not refuse to start; it said:\n${said}`);
   return { ...exit, said };
 }
 
@@ -103,9 +104,21 @@ export async function pair(cluster: Cluster): Promise<{ primary: Node; replica: 
 /** Writes a row on the primary and waits until the replica shows it: the pair does its work. */
 export async function replicates(primary: Node, replica: Node): Promise<void> {
   await primary.query('CREATE TABLE IF NOT EXISTS probe (id serial PRIMARY KEY)');
-  const [row] = await primary.query<{ id: number }>('INSERT INTO probe DEFAULT VALUES RETURNING id');
+  const [row] = await primary.query<{ id: number }>(
+    'INSERT INTO probe DEFAULT VALUES RETURNING id',
+  );
   await waitFor(`row ${row?.id} on ${replica.name}`, 20_000, async () => {
     const rows = await replica.query('SELECT 1 FROM probe WHERE id = $1', [row?.id]);
     return rows.length === 1;
+  });
+}
+
+/** When the test that calls this fails, the ends of all daemons' logs are printed. */
+export function tellOnFailure(nodes: readonly Node[], lines = 40): void {
+  onTestFailed(() => {
+    for (const node of nodes) {
+      const end = saidBy(node).trimEnd().split('\n').slice(-lines).join('\n');
+      process.stderr.write(`\n--- the log of ${node.name} ends with\n${end}\n`);
+    }
   });
 }

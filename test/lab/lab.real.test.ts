@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   Etcd,
@@ -123,6 +124,8 @@ test('closing leaves no process and no folder, even of what nobody stopped', asy
   const server = await PostgresServer.start(lab, { name: 'a' });
   server.process?.signal('SIGSTOP');
   expect(processesIn(lab.folder).length).toBeGreaterThan(2);
+  writeFileSync(join(lab.path('closed'), 'file'), 'x');
+  chmodSync(lab.path('closed'), 0o000);
   await lab.close();
   expect(processesIn(lab.folder)).toEqual([]);
   expect(existsSync(lab.folder)).toBe(false);

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { DEPLOYED_CONFIG, labConfig } from '../../scripts/lab/haproxy.ts';
 import { identify, isAlive, merge, signalProcess, waitFor } from '../../scripts/lab/index.ts';
 import { reservePort } from '../../scripts/lab/ports.ts';
+import { run } from '../../scripts/lab/run.ts';
 
 test('waitFor says what was last seen', async () => {
   const waiting = waitFor('a swallow', 30, (seen) => {
@@ -42,6 +43,12 @@ test('a process is its pid and its start time', () => {
   const earlier = { pid: self.pid, startTime: '1' };
   expect(isAlive(earlier)).toBe(false);
   expect(signalProcess(earlier, 'SIGKILL')).toBe(false);
+});
+
+test('a tool that does not read its input is judged by its exit code', async () => {
+  const input = 'x'.repeat(1_000_000);
+  expect(await run(['true'], { input })).toBe('');
+  await expect(run(['false'], { input })).rejects.toThrow('false: ');
 });
 
 test('merge replaces values, merges objects and removes what is undefined', () => {

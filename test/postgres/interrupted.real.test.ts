@@ -23,7 +23,14 @@ beforeAll(async () => {
 });
 afterAll(async () => await lab.close());
 
-const SLOW = { basebackup: [{ 'max-rate': '2M' }] };
+/** Another agent on the same server, whose clones take long enough to be interrupted. */
+function slow(node: Node): Node {
+  return lab.restarted({
+    ...node,
+    options: { ...node.options, basebackup: [{ 'max-rate': '2M' }] },
+  });
+}
+
 const look = async (of: Node) => await of.postgres.observe({ searchWalEnd: false });
 const leftovers = (node: Node): string[] =>
   readdirSync(`${node.dataDir}.tenure`).filter((name) => /^(?:clone|old)\./.test(name));
@@ -59,11 +66,11 @@ function toolsAtWork(node: Node): number {
 }
 
 test('a cancelled clone leaves the old directory as it was, and nothing else', async () => {
-  const b = await standby(lab, 'b', a, SLOW);
+  const b = await standby(lab, 'b', a);
   await b.postgres.stop('fast', { becomeStandby: true, timeoutMs: 20_000 });
   const before = await look(b);
   const control = new AbortController();
-  const cloning = b.postgres.clone(
+  const cloning = slow(b).postgres.clone(
     a.upstream,
     (phase) => {
       if (phase.startsWith('copying')) control.abort();
@@ -80,9 +87,9 @@ test('a cancelled clone leaves the old directory as it was, and nothing else', a
 });
 
 test('an agent killed while it clones beside: the next one ends the tool and keeps the old directory', async () => {
-  const b = await standby(lab, 'c', a, SLOW);
+  const b = await standby(lab, 'c', a);
   await b.postgres.stop('fast', { becomeStandby: true, timeoutMs: 20_000 });
-  await killedAgent(b, 'clone', /copying: /);
+  await killedAgent(slow(b), 'clone', /copying: /);
   expect(toolsAtWork(b)).toBeGreaterThan(0);
   const next = lab.restarted(b);
   const facts = await look(next);
@@ -95,14 +102,14 @@ test('an agent killed while it clones beside: the next one ends the tool and kee
 });
 
 test('an agent killed while it clones in place: the directory is known to be in pieces', async () => {
-  const b = await standby(lab, 'd', a, SLOW);
+  const b = await standby(lab, 'd', a);
   await b.postgres.stop('fast', { becomeStandby: true, timeoutMs: 20_000 });
   // A part of it elsewhere makes a second copy impossible.
   mkdirSync(join(lab.folder, 'wal'));
   renameSync(join(b.dataDir, 'pg_wal'), join(lab.folder, 'wal', 'pg_wal'));
   symlinkSync(join(lab.folder, 'wal', 'pg_wal'), join(b.dataDir, 'pg_wal'));
-  await killedAgent(b, 'clone', /copying: /);
-  const next = lab.restarted({ ...b, options: { ...b.options, basebackup: [] } });
+  await killedAgent(slow(b), 'clone', /copying: /);
+  const next = lab.restarted(b);
   expect((await look(next)).interrupted).toBe('clone');
   expect(toolsAtWork(b)).toBe(0);
   await next.postgres.configure(settings());

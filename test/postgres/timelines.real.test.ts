@@ -1,5 +1,5 @@
 /** Timelines: reserved numbers, crash recovery, the end of the WAL, and how fast a standby looks again. */
-import { copyFileSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { parseLsn } from '../../src/core/lsn.ts';
@@ -43,7 +43,7 @@ test('a second promotion from the same point takes another timeline, and a stand
   expect(await c.postgres.promote(4, 10_000)).toBe(4);
   await lab.ask(c, 'INSERT INTO t SELECT generate_series(11, 20)');
   const history = (await c.postgres.history(4)).entries;
-  expect(history.at(-1)?.timeline).toBe(1);
+  expect(history.map(({ timeline }) => timeline)).toEqual([1]);
 
   // a, on timeline 1, follows over all of it.
   await a.postgres.start('standby', c.upstream, 20_000, noProgress, never);
@@ -94,32 +94,34 @@ test('stubs of a promotion that never happened do not keep a standby from its up
   expect(readdirSync(places.wal).filter((name) => name.endsWith('.history'))).toEqual([]);
 });
 
-test('PostgreSQL can read a stub: a standby starts with one and recovers along it', async () => {
+test('stubs are no ancestors: a standby that still streams promotes to a child of its own timeline', async () => {
+  // On the way out of streaming PostgreSQL looks for newer timelines, and reads the stubs.
   const a = await primary(lab, 'f');
   const b = await standby(lab, 'g', a);
   await caughtUp(b, a);
-  // What an agent that crashed after writing them leaves to whoever starts the directory.
+  expect(await b.postgres.promote(5, 10_000)).toBe(5);
+  const { entries } = await b.postgres.history(5);
+  expect(entries.map(({ timeline }) => timeline)).toEqual([1]);
+});
+
+test('stubs do not lead a running standby astray when its upstream was away (D51)', async () => {
+  const a = await primary(lab, 'o');
+  const b = await standby(lab, 'p', a);
+  await caughtUp(b, a);
   const [row] = await lab.ask(b, 'SELECT pg_last_wal_replay_lsn()::text AS lsn');
-  const scratch = join(lab.folder, 'scratch');
-  const { mkdirSync } = await import('node:fs');
-  mkdirSync(scratch);
-  await writeStubs({ dataDir: scratch, wal: scratch }, 1, parseLsn(row?.lsn as string), 3);
-  await stop(b, 'fast');
-  const real = b.postgres.start(
-    'standby',
-    a.upstream,
-    20_000,
-    () => {
-      // After the agent's own clean-up, before the server starts.
-      copyFileSync(
-        join(scratch, '00000002.history'),
-        join(b.dataDir, 'pg_wal', '00000002.history'),
-      );
-    },
-    never,
-  );
-  await real;
-  expect((await look(b)).ready).toBe('accepting');
+  const places = { dataDir: b.dataDir, wal: join(b.dataDir, 'pg_wal') };
+  await writeStubs(places, 1, parseLsn(row?.lsn as string), 4);
+  a.postgres.killEverything();
+  await until('b has noticed', async () => {
+    const { sql } = await look(b);
+    return sql.known && sql.value.walReceiver === null;
+  });
+  await a.postgres.killOrphans(5000);
+  await a.postgres.start('primary', null, 20_000, noProgress, never);
+  await streaming(b);
+  await lab.ask(a, 'CREATE TABLE t AS SELECT 1 AS x');
+  await caughtUp(b, a);
+  expect((await look(b)).sql).toMatchObject({ known: true, value: { timeline: 1 } });
 });
 
 test('crash recovery of the same primary keeps its timeline; the end of its WAL is found before (D45)', async () => {
@@ -146,7 +148,7 @@ test('crash recovery of the same primary keeps its timeline; the end of its WAL 
   expect(await lab.ask(a, 'SELECT count(*)::int AS n FROM t')).toEqual([{ n: 5000 }]);
 });
 
-test('the end of the WAL of a stopped standby is what it has received, on the right timeline', async () => {
+test('the end of the WAL of a stopped standby is behind all it replayed, on the right timeline', async () => {
   const a = await primary(lab, 'i');
   const b = await standby(lab, 'j', a);
   const c = await standby(lab, 'k', a);
@@ -154,13 +156,9 @@ test('the end of the WAL of a stopped standby is what it has received, on the ri
   await caughtUp(b, a);
   await caughtUp(c, a);
   for (const mode of ['fast', 'immediate'] as const) {
-    const { sql } = await look(b);
-    const received = sql.known ? sql.value.receiveLsn : null;
+    const replayed = await replayOf(b);
     await stop(b, mode);
-    expect((await look(b, true)).walEnd).toEqual({
-      known: true,
-      value: { timeline: 1, lsn: received },
-    });
+    await expectEnd(b, 1, replayed, await flushOf(a));
     await b.postgres.start('standby', a.upstream, 20_000, noProgress, never);
     await streaming(b);
     await lab.ask(a, 'INSERT INTO t VALUES (1)');
@@ -174,18 +172,37 @@ test('the end of the WAL of a stopped standby is what it has received, on the ri
   await streaming(c);
   await lab.ask(b, 'INSERT INTO t VALUES (2)');
   await caughtUp(c, b);
-  const { sql } = await look(c);
-  const received = sql.known ? sql.value.receiveLsn : null;
+  const replayed = await replayOf(c);
   c.postgres.killEverything();
   await until('c is gone', async () => {
     const { postmaster, orphans } = await look(c);
     return postmaster.kind === 'none' && orphans === 0;
   });
-  expect((await look(c, true)).walEnd).toEqual({
-    known: true,
-    value: { timeline: 2, lsn: received },
-  });
+  await expectEnd(c, 2, replayed, await flushOf(b));
 });
+
+async function replayOf(node: Node): Promise<number> {
+  const { sql } = await look(node);
+  return (sql.known ? sql.value.replayLsn : null) ?? Number.NaN;
+}
+
+async function flushOf(node: Node): Promise<number> {
+  const { sql } = await look(node);
+  return (sql.known ? sql.value.currentLsn : null) ?? Number.NaN;
+}
+
+async function expectEnd(
+  node: Node,
+  timeline: number,
+  atLeast: number,
+  atMost: number,
+): Promise<void> {
+  const { walEnd } = await look(node, true);
+  if (!walEnd.known) throw new Error(walEnd.why);
+  expect(walEnd.value.timeline).toBe(timeline);
+  expect(walEnd.value.lsn).toBeGreaterThanOrEqual(atLeast);
+  expect(walEnd.value.lsn).toBeLessThanOrEqual(atMost);
+}
 
 test('a standby looks again after at most 500 ms, also right after its walreceiver died (F5, D70)', async () => {
   const a = await primary(lab, 'l');

@@ -120,7 +120,7 @@ describe('histories', () => {
     expect(names()).toEqual(['00000003.history', '00000004.history', '00000005.history']);
     expect((await readHistory(folder, 5)).entries).toMatchObject([
       { timeline: 1, switchLsn: 0x1000 },
-      { timeline: 3, switchLsn: 0x5000 },
+      { timeline: 3, switchLsn: 0x4fff },
     ]);
   });
 

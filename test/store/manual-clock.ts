@@ -29,6 +29,10 @@ export class ManualClock implements Clock {
     };
   }
 
+  at(instant: number, call: () => void): () => void {
+    return this.after(instant - this.#now, call);
+  }
+
   /** Moves on, and calls what is due, in order. */
   advance(ms: number): void {
     const end = this.#now + ms;
