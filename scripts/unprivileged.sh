@@ -20,13 +20,11 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/tenure.XXXXXX")
 # Looked for as that user, who may always look into its own processes.
 leftovers() {
   (cd / && as_user sh -c '
-    for process in /proc/[0-9]*; do
-      [ -O "$process" ] && [ "${process#/proc/}" != $$ ] || continue
-      case $(readlink "$process/cwd" 2> /dev/null) in
-        "$0" | "$0"/*) echo "${process#/proc/}"; continue ;;
-      esac
-      if { tr "\0" "\n" < "$process/environ" | grep -qxF "TMPDIR=$0"; } 2> /dev/null; then echo "${process#/proc/}"; fi
-    done' "$work")
+    unset TMPDIR
+    {
+      find /proc -mindepth 2 -maxdepth 2 -name cwd \( -lname "$0" -o -lname "$0/*" \)
+      grep -lzxF "TMPDIR=$0" /proc/[0-9]*/environ
+    } 2> /dev/null | cut -d / -f 3 | sort -u | grep -vxF $$' "$work")
 }
 cleanup() {
   trap '' INT TERM HUP
