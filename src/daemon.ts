@@ -1,9 +1,17 @@
 /** The composition root: the configuration, and from it the real store, server and REST around the agent. */
 import { ApiListenError } from './api/errors.ts';
+import type { Operator } from './api/operator.ts';
 import { startApi } from './api/server.ts';
 import { type Clock, RealClock } from './clock.ts';
 import { addressText } from './config/address.ts';
-import { type Config, postgresOptions, restOptions, storeOptions } from './config/index.ts';
+import {
+  type Config,
+  dynamicFaults,
+  postgresOptions,
+  restAccess,
+  restOptions,
+  storeOptions,
+} from './config/index.ts';
 import type { Settings } from './core/settings.ts';
 import { Journal } from './journal.ts';
 import type { Exit } from './loop.ts';
@@ -23,11 +31,15 @@ export class Daemon {
   readonly #store: ClusterStore;
   readonly #journal: Journal;
   readonly #runtime: Runtime;
+  readonly #clock: Clock = new RealClock();
+  readonly #peers = new HttpPeers();
+  #access: ReturnType<typeof restAccess>;
 
   /** @throws ConfigError a certificate cannot be read */
   constructor(config: Config, say: Say) {
-    const clock: Clock = new RealClock();
+    const clock = this.#clock;
     this.#config = config;
+    this.#access = restAccess(config);
     this.#say = say;
     this.#policy = new Policy(config, say);
     this.#postgres = new LocalPostgres({
@@ -53,7 +65,7 @@ export class Daemon {
       clock,
       store: this.#store,
       postgres: this.#postgres,
-      peers: new HttpPeers(),
+      peers: this.#peers,
       journal: this.#journal,
       policy: this.#policy,
       say,
@@ -76,6 +88,7 @@ export class Daemon {
         host,
         port,
         freshen: () => this.#runtime.freshen(),
+        operator: this.#operator(),
         onError: (error) => this.#say('error', `REST: ${String(error)}`),
       });
     } catch (error) {
@@ -92,6 +105,27 @@ export class Daemon {
     }
   }
 
+  /** What requests over REST may do. */
+  #operator(): Operator {
+    const { requests, status } = this.#runtime;
+    return {
+      clock: this.#clock,
+      store: this.#store,
+      peers: this.#peers,
+      requests,
+      snapshot: () => status.snapshot(),
+      onChange: (listener) => status.onChange(listener),
+      hint: (why) => this.#runtime.hint(why),
+      checkConfig: (before, after, { members }) => {
+        const patroni = members.filter((member) => member.tenure === null && member.leaseId);
+        const names = patroni.map(({ name }) => name).filter((name) => name !== this.#config.name);
+        return dynamicFaults(before, after, names);
+      },
+      reload: () => process.kill(process.pid, 'SIGHUP'),
+      access: () => this.#access,
+    };
+  }
+
   /** SIGTERM, SIGINT. */
   stop(): void {
     this.#runtime.stop();
@@ -100,6 +134,7 @@ export class Daemon {
   /** SIGHUP with a local file that could be read. */
   async reload(config: Config): Promise<void> {
     this.#policy.reload(config);
+    this.#access = restAccess(config);
     await this.#runtime.applyPolicy();
     this.#runtime.hint('reload');
   }

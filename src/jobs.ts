@@ -8,14 +8,20 @@ export type Work = (progress: Progress, signal: AbortSignal) => Promise<string>;
 export class Jobs {
   readonly #clock: Clock;
   readonly #onEnd: (job: JobState) => void;
+  readonly #onStopping: () => void;
   #state: JobState | null = null;
   #abort: AbortController | null = null;
   #ended: JobState | null = null;
   #current: Promise<void> = Promise.resolve();
 
-  constructor(clock: Clock, onEnd: (job: JobState) => void) {
+  constructor(
+    clock: Clock,
+    onEnd: (job: JobState) => void,
+    onStopping: () => void = () => undefined,
+  ) {
     this.#clock = clock;
     this.#onEnd = onEnd;
+    this.#onStopping = onStopping;
   }
 
   /** The job in progress, or the last one that ended. */
@@ -38,16 +44,15 @@ export class Jobs {
    * Begins `work`; does not wait for it. What it returns or throws becomes the outcome.
    * @throws Error when another job is in progress
    */
-  begin(kind: JobKind, detail: string, work: Work): void {
+  begin(kind: JobKind, detail: string, work: Work, request?: number): void {
     if (this.running)
       throw new Error(`${this.#state?.kind ?? 'a job'} is in progress, ${kind} cannot begin`);
     const abort = new AbortController();
     this.#abort = abort;
-    this.#state = { kind, detail, startedAt: this.#clock.now(), outcome: null, phase: 'beginning' };
-    const progress: Progress = (phase) => {
-      if (this.#state !== null && this.#state.outcome === null)
-        this.#state = { ...this.#state, phase };
-    };
+    const startedAt = this.#clock.now();
+    const asked = request === undefined ? {} : { request };
+    this.#state = { kind, detail, startedAt, outcome: null, phase: 'beginning', ...asked };
+    const progress: Progress = (phase) => this.#progress(phase);
     this.#current = work(progress, abort.signal).then(
       (why) => this.#end(true, why),
       (error: unknown) => this.#end(false, error instanceof Error ? error.message : String(error)),
@@ -61,6 +66,14 @@ export class Jobs {
   /** Resolves when the present job has ended. */
   idle(): Promise<void> {
     return this.#current;
+  }
+
+  #progress(phase: string): void {
+    if (this.#state === null || this.#state.outcome !== null) return;
+    const stopping = phase === 'stopping' ? { stoppingSince: this.#clock.now() } : {};
+    this.#state = { ...this.#state, phase, ...stopping };
+    // Whoever is shown this node's state learns at once that it refuses clients now (D7).
+    if (phase === 'stopping') this.#onStopping();
   }
 
   #end(ok: boolean, why: string): void {

@@ -16,6 +16,11 @@ import type { CampaignResult, Leadership, StatusContent, Store } from './store/s
 /** A renewal that failed is tried again after this pause, ms. */
 const RETRY_MS = 200;
 
+interface Grant {
+  readonly leaseId: string;
+  readonly ttlSeconds: number;
+}
+
 export interface LeaseKeeperOptions {
   readonly store: Store;
   readonly clock: Clock;
@@ -36,6 +41,8 @@ export class LeaseKeeper {
   #leaseId: string | null = null;
   #grantedMs = 0;
   #leadership: Leadership | null = null;
+  /** Granted for a new ttl, not in use yet. */
+  #next: Grant | null = null;
   #deadline: number | null = null;
   #stop = new AbortController();
   #wake = new AbortController();
@@ -78,11 +85,18 @@ export class LeaseKeeper {
   async configure(ttlMs: number, retryTimeoutMs: number): Promise<void> {
     this.#retryTimeoutMs = retryTimeoutMs;
     if (ttlMs === this.#ttlMs) return;
-    this.#ttlMs = ttlMs;
     const former = this.#leadership;
-    await this.#grant();
-    if (former === null || this.#leaseId === null) return;
-    const moved = await this.#options.store.takeOver(this.#options.name, this.#leaseId, former);
+    // Kept over a failed try: the answer may have been lost after the key was moved to it.
+    this.#next ??= await this.#options.store.grantLease(Math.ceil(ttlMs / 1000));
+    const next = this.#next;
+    const moved =
+      former === null
+        ? null
+        : await this.#options.store.takeOver(this.#options.name, next.leaseId, former);
+    this.#next = null;
+    this.#ttlMs = ttlMs;
+    this.#use(next);
+    if (moved === null) return;
     if (moved.won) await this.#lead(moved.leadership);
     else this.#lose(`moving the leader key to a new lease failed: ${moved.why}`);
   }
@@ -193,7 +207,10 @@ export class LeaseKeeper {
   }
 
   async #grant(): Promise<void> {
-    const granted = await this.#options.store.grantLease(Math.ceil(this.#ttlMs / 1000));
+    this.#use(await this.#options.store.grantLease(Math.ceil(this.#ttlMs / 1000)));
+  }
+
+  #use(granted: Grant): void {
     this.#leaseId = granted.leaseId;
     this.#grantedMs = granted.ttlSeconds * 1000;
     this.#options.onChange('a lease was granted');

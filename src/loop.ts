@@ -13,6 +13,7 @@ import type { LeaseKeeper } from './lease.ts';
 import { remember } from './memory.ts';
 import { complete, look, type Seen, type Sources } from './observe.ts';
 import { checkpointDone, type Publisher } from './publish.ts';
+import type { Requests } from './requests.ts';
 import type { Status } from './status.ts';
 
 /** After a step that failed, look again this soon, ms. */
@@ -26,6 +27,7 @@ export interface LoopOptions {
   readonly lease: LeaseKeeper;
   readonly fence: SelfFence;
   readonly jobs: Jobs;
+  readonly requests: Requests;
   readonly act: Act;
   readonly status: Status;
   readonly publisher: Publisher;
@@ -108,17 +110,21 @@ export class Loop {
     decision: Pick<Decision, 'rule' | 'why'>;
   }> {
     const { sources, lease, jobs, status, name } = this.#options;
-    const seen = await look(sources, this.#options.settings());
+    const leadership = lease.leadership;
+    let seen = await look(sources, this.#options.settings());
     const obstacle = await this.#options.onSeen(seen);
     if (obstacle !== null) {
       const decision = { rule: 'start.refused', why: obstacle };
       return { exit: { code: 1, message: obstacle }, waitMs: 0, decision };
     }
+    // The leader key was moved meanwhile: the view is older than this node's own write (S3).
+    if (lease.leadership !== leadership) seen = await look(sources, this.#options.settings());
     const settings = this.#options.settings();
     this.#memory = remember(this.#memory, {
       ...seen,
       name,
       lease: lease.facts(),
+      job: jobs.state,
       ended: jobs.takeEnded(),
     });
     status.sawPostgres(seen.postgres, seen.since);
@@ -129,6 +135,8 @@ export class Loop {
       settings,
       lease: lease.facts(),
       job: jobs.state,
+      request: this.#options.requests.waiting,
+      scheduledRestart: this.#options.requests.scheduled,
       stopping: this.#stopping,
       memory: this.#memory,
     });

@@ -13,7 +13,19 @@ import type {
 
 /** Failures kept: enough for the longest pause between tries. */
 const FAILURES_KEPT = 10;
-const COUNTED: readonly string[] = ['bootstrap', 'clone', 'rewind', 'start', 'promote'];
+const COUNTED: readonly string[] = [
+  'bootstrap',
+  'clone',
+  'reinitialize',
+  'rewind',
+  'start',
+  'restart',
+  'promote',
+];
+/** Work that ends PostgreSQL on purpose. */
+const STOPPING: readonly string[] = ['stop', 'handover', 'restart', 'reinitialize'];
+/** Unplanned ends kept: more than make a loop. */
+const CRASHES_KEPT = 5;
 
 export function newMemory(
   startedAt: number,
@@ -23,6 +35,7 @@ export function newMemory(
     startedAt,
     lastLeader: null,
     leaderlessSince: null,
+    memberSince: null,
     primaryDownSince: null,
     lastRole: null,
     failures: [],
@@ -30,6 +43,9 @@ export function newMemory(
     formerLeaseId: disk.leaseId,
     historyWrittenFor: null,
     notStreamingSince: null,
+    postmaster: null,
+    crashes: [],
+    failedHandover: null,
   };
 }
 
@@ -39,6 +55,8 @@ export interface Look {
   readonly cluster: Known<ClusterView>;
   readonly postgres: PostgresFacts;
   readonly lease: LeaseFacts;
+  /** The job in progress, or the last one. */
+  readonly job: JobState | null;
   /** A job that has ended since the last look, null when none has. */
   readonly ended: JobState | null;
 }
@@ -50,12 +68,46 @@ export function remember(before: Memory, look: Look): Memory {
   return {
     ...before,
     ...leaders(before, look),
+    memberSince: memberSince(before, look),
     primaryDownSince: primaryDownSince(before, look),
     lastRole: sql === null ? before.lastRole : sql.inRecovery ? 'replica' : 'primary',
     failures: failures(before, look, streaming || sql?.inRecovery === false),
     notStreamingSince:
       sql?.inRecovery === true && !streaming ? (before.notStreamingSince ?? now) : null,
+    ...crashes(before, look),
+    failedHandover: failedHandover(before, look),
   };
+}
+
+/**
+ * An end of a primary that nothing of ours had begun, while the lease was good: then the fence was
+ * not it either (field D69).
+ */
+function crashes(
+  before: Memory,
+  { now, postgres, lease, job, ended }: Look,
+): Pick<Memory, 'postmaster' | 'crashes'> {
+  const { postmaster } = postgres;
+  if (postmaster.kind === 'alive') {
+    const { pid, startTicks } = postmaster;
+    return { postmaster: { pid, startTicks }, crashes: before.crashes };
+  }
+  // It may have ended again before anybody saw it run.
+  const sawItRun = before.postmaster !== null || (ended?.kind === 'start' && ended.outcome?.ok);
+  if (postmaster.kind === 'unknown' || !sawItRun)
+    return { postmaster: before.postmaster, crashes: before.crashes };
+  const meant =
+    (job !== null && job.outcome === null) || (ended !== null && STOPPING.includes(ended.kind));
+  const proven = lease.holdsLeaderKey && lease.deadline !== null && now < lease.deadline;
+  if (meant || !proven || before.lastRole !== 'primary')
+    return { postmaster: null, crashes: before.crashes };
+  return { postmaster: null, crashes: [...before.crashes, now].slice(-CRASHES_KEPT) };
+}
+
+function failedHandover(before: Memory, { ended }: Look): Memory['failedHandover'] {
+  if (ended?.kind !== 'handover' || ended.request === undefined) return before.failedHandover;
+  if (ended.outcome?.ok !== false) return null;
+  return { request: ended.request, why: ended.outcome.why };
 }
 
 function leaders(
@@ -75,6 +127,12 @@ function leaders(
     lastLeader: { name: leader.name, leaseId: leader.leaseId, tenure },
     leaderlessSince: null,
   };
+}
+
+function memberSince(before: Memory, { now, name, cluster }: Look): number | null {
+  if (!cluster.known) return before.memberSince;
+  const here = cluster.value.members.some((member) => member.name === name);
+  return here ? (before.memberSince ?? now) : null;
 }
 
 function primaryDownSince(before: Memory, { now, postgres, lease }: Look): number | null {

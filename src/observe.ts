@@ -8,10 +8,12 @@ import type {
   JobState,
   Known,
   LeaseFacts,
+  LocalRequest,
   Memory,
   Observation,
   PeerFacts,
   PostgresFacts,
+  ScheduledRestart,
   UpstreamFacts,
 } from './core/model.ts';
 import { memberNamed, upstreamOf } from './core/rules.ts';
@@ -71,6 +73,8 @@ export interface Frame {
   readonly settings: Settings;
   readonly lease: LeaseFacts;
   readonly job: JobState | null;
+  readonly request: LocalRequest | null;
+  readonly scheduledRestart: ScheduledRestart | null;
   readonly stopping: boolean;
   readonly memory: Memory;
 }
@@ -80,7 +84,9 @@ export async function complete(sources: Sources, seen: Seen, frame: Frame): Prom
   const cluster = seen.cluster.known ? seen.cluster.value : null;
   const busy = frame.job !== null && frame.job.outcome === null;
   const [peers, upstream, vanishedLeaseMs, postgres] = await Promise.all([
-    cluster?.leader === null && !busy ? askPeers(sources, cluster, frame) : Promise.resolve([]),
+    cluster !== null && !busy && peersMatter(cluster, seen.postgres, frame)
+      ? askPeers(sources, cluster, frame)
+      : Promise.resolve([]),
     askUpstream(sources, cluster, seen.postgres, frame),
     askVanishedLease(sources, cluster, frame.memory),
     busy ? Promise.resolve(seen.postgres) : withWalEnd(sources, cluster, seen.postgres, frame),
@@ -89,12 +95,32 @@ export async function complete(sources: Sources, seen: Seen, frame: Frame): Prom
   return Object.freeze({
     ...frame,
     now: sources.clock.now(),
+    wallNow: sources.clock.wall().getTime(),
     cluster: seen.cluster,
     postgres,
     peers,
     upstream,
     vanishedLeaseMs,
   });
+}
+
+/**
+ * In a race, and for a leader that is asked to hand over: a candidate is judged by fresh facts (F3).
+ * Who was named by the leader that stopped, and holds everything it had, need not ask (F4): the
+ * others can say nothing that would change it, and one that hangs would hold up the promotion.
+ */
+function peersMatter(
+  { leader, failover, handover }: ClusterView,
+  { sql }: PostgresFacts,
+  { name, memory }: Frame,
+): boolean {
+  if (leader !== null) return leader.name === name && failover !== null;
+  const { lastLeader } = memory;
+  const floor = handover?.floorLsn ?? null;
+  const valid = lastLeader === null || lastLeader.name === handover?.leader;
+  if (handover?.candidate !== name || floor === null || !valid || !sql.known) return true;
+  const { inRecovery, receiveLsn, replayLsn } = sql.value;
+  return !inRecovery || Math.max(receiveLsn ?? 0, replayLsn ?? 0) < floor;
 }
 
 function askPeers(
@@ -139,6 +165,7 @@ function hasToCompare(facts: PostgresFacts, frame: Frame): boolean {
   if (frame.job !== null && frame.job.outcome === null) return false;
   if (facts.postmaster.kind === 'none')
     return facts.dataDirectory.kind === 'cluster' || facts.interrupted !== null;
+  if (frame.request?.do === 'reinitialize') return true;
   const since = frame.memory.notStreamingSince;
   return since !== null && frame.memory.lastRole === 'replica';
 }

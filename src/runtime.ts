@@ -5,7 +5,8 @@
  */
 import { Act, type NodeJournal } from './act.ts';
 import type { Clock } from './clock.ts';
-import type { ClusterView, PostgresFacts } from './core/model.ts';
+import type { ClusterView, JobState, PostgresFacts } from './core/model.ts';
+import { parseScheduled } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
 import { SelfFence } from './fence/self-fence.ts';
 import { Jobs } from './jobs.ts';
@@ -16,6 +17,7 @@ import type { Seen } from './observe.ts';
 import type { Peers } from './peers.ts';
 import type { Postgres, ServerSettings } from './postgres/postgres.ts';
 import { Publisher } from './publish.ts';
+import { Requests } from './requests.ts';
 import { type Identity, Status } from './status.ts';
 import type { Store } from './store/store.ts';
 import { twin } from './twin.ts';
@@ -51,8 +53,12 @@ export interface RuntimeOptions {
 /** A fresh look for peers is not repeated within this time, ms. */
 const FRESH_MS = 50;
 
+/** After new settings: for the server to have read them and to say which need a restart, ms. */
+const SETTLED_MS = 250;
+
 export class Runtime {
   readonly status: Status;
+  readonly requests: Requests;
   readonly #options: RuntimeOptions;
   readonly #jobs: Jobs;
   readonly #lease: LeaseKeeper;
@@ -70,10 +76,15 @@ export class Runtime {
   constructor(options: RuntimeOptions) {
     this.#options = options;
     const { clock, store, postgres, policy, identity, say } = options;
-    this.#jobs = new Jobs(clock, (job) => {
+    this.requests = new Requests((why) => this.hint(why));
+    const onEnd = (job: JobState): void => {
       const ok = job.outcome?.ok !== false;
       say(ok ? 'info' : 'warning', `${job.kind} ${job.detail}: ${job.outcome?.why ?? ''}`);
       this.hint(`${job.kind} has ended`);
+    };
+    this.#jobs = new Jobs(clock, onEnd, () => {
+      this.status.changed();
+      this.hint('PostgreSQL is being stopped');
     });
     this.#lease = new LeaseKeeper({
       store,
@@ -97,7 +108,12 @@ export class Runtime {
       },
     });
     const job = (): ReturnType<Status['snapshot']>['job'] => this.#jobs.state;
-    this.status = new Status(identity, policy.settings, { clock, lease: this.#lease, job });
+    this.status = new Status(identity, policy.settings, {
+      clock,
+      lease: this.#lease,
+      job,
+      scheduledRestart: () => this.requests.scheduled,
+    });
   }
 
   /** The first look, before anything is begun or shown. A primary found running gets its time to be proven (S8). */
@@ -123,7 +139,10 @@ export class Runtime {
       this.status.serverGone(why);
       loop.hint(why);
     });
-    const watch = store.watch((why) => loop.hint(why));
+    const watch = store.watch((why) => {
+      loop.hint(why);
+      this.status.changed();
+    });
     if (this.#stopRequested) loop.stop();
     try {
       return await loop.run();
@@ -141,25 +160,42 @@ export class Runtime {
   /** SIGTERM, SIGINT. */
   stop(): void {
     this.#stopRequested = true;
+    this.requests.close('this node is being stopped');
     this.#loop?.stop();
   }
 
-  /** The policy has changed: tells every part that depends on it. */
-  async applyPolicy(): Promise<void> {
+  /** The policy has changed: tells every part that depends on it. False: not all could follow; to be repeated. */
+  async applyPolicy(): Promise<boolean> {
     const { policy, store, postgres, say } = this.#options;
     const { settings, server } = policy;
+    const resumed = this.status.snapshot().paused && !settings.paused;
     this.status.settings = settings;
     store.retryTimeoutMs = settings.retryTimeoutMs;
+    if (resumed) this.#endPause(settings);
     try {
       await this.#lease.configure(settings.ttlMs, settings.retryTimeoutMs);
       await postgres.configure(server);
       // A changed ttl has moved the leader key to a new lease: the next life must know it as its own.
       const { holdsLeaderKey, leaseId } = this.#lease.facts();
       if (holdsLeaderKey) await this.#options.journal.leading(leaseId);
+      return true;
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
       say('warning', `applying the configuration: ${text}`);
+      return false;
     }
+  }
+
+  /**
+   * The deadline is in force again, and perhaps no renewal follows that would arm the fence (S1).
+   * One that passed during the pause was not in force: as after a start, leadership is to be proven.
+   */
+  #endPause({ ttlMs, retryTimeoutMs }: Settings): void {
+    const now = this.#options.clock.now();
+    const { deadline } = this.#lease.facts();
+    const left = deadline !== null && deadline > now ? deadline - now : retryTimeoutMs;
+    this.#fence.arm(now + left, ttlMs);
+    this.#lease.hurry();
   }
 
   /** One look at PostgreSQL for all who ask at the same time: peers compare positions with it. */
@@ -173,7 +209,8 @@ export class Runtime {
   #assemble(): Loop {
     const { identity, clock, store, postgres, peers, journal, policy, say } = this.#options;
     const { name } = identity;
-    const common = { clock, lease: this.#lease, jobs: this.#jobs, journal, name };
+    const { requests } = this;
+    const common = { clock, lease: this.#lease, jobs: this.#jobs, journal, name, requests };
     const act = new Act({
       ...common,
       store,
@@ -204,6 +241,7 @@ export class Runtime {
       const duplicate = await twin(cluster.value, peers, identity.name, identity.apiUrl);
       if (duplicate !== null) return duplicate;
       this.#unique = true;
+      this.#adoptSchedule(cluster.value);
     }
     for (const problem of cluster.value.problems) {
       if (!this.#problems.has(problem)) say('warning', problem);
@@ -212,11 +250,19 @@ export class Runtime {
     if (policy.see(cluster.value)) this.#applied = false;
     // A running server of another cluster must not get our configuration.
     if (!this.#applied && mayBeOurs(postgres, cluster.value)) {
-      await this.applyPolicy();
-      this.#applied = true;
+      this.#applied = await this.applyPolicy();
+      this.#options.clock.after(SETTLED_MS, () => this.hint('settings were applied'));
     }
     if (isOurs(postgres, cluster.value)) await this.#options.onSeen?.();
     return null;
+  }
+
+  /** A restart that was scheduled in an earlier life of this agent, for the server that still runs. */
+  #adoptSchedule({ members }: ClusterView): void {
+    const record = members.find(({ name }) => name === this.#options.identity.name);
+    const plan = record?.scheduledRestart ? parseScheduled(record.scheduledRestart) : null;
+    if (plan !== null && this.requests.schedule(plan))
+      this.#options.say('info', `a restart is scheduled for ${plan.at}`);
   }
 
   /** False only on proof: stopped, or in recovery with nothing under way that would change it. */
@@ -224,7 +270,8 @@ export class Runtime {
     const { postgres, job } = this.status.snapshot();
     const running = job !== null && job.outcome === null;
     if (running && job.kind === 'promote') return true;
-    if (running && job.kind === 'start' && job.detail === 'as primary') return true;
+    const starts = job?.kind === 'start' || job?.kind === 'restart';
+    if (running && starts && job.detail === 'as primary') return true;
     if (postgres === null) return true;
     if (postgres.postmaster.kind === 'none' && postgres.orphans === 0) return false;
     return !(postgres.sql.known && postgres.sql.value.inRecovery);

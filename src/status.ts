@@ -12,8 +12,11 @@ import type {
   MemberRole,
   MemberState,
   Memory,
+  PendingSetting,
   PostgresFacts,
+  ScheduledRestart,
 } from './core/model.ts';
+import { pendingReasons, scheduledFields } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
 import type { LeaseKeeper } from './lease.ts';
 import { PATRONI_PROTOCOL_VERSION, TENURE_VERSION } from './version.ts';
@@ -41,7 +44,8 @@ export interface Snapshot {
   readonly job: JobState | null;
   /** Monotonic ms when the next tick is due at the latest. */
   readonly nextTickDue: number;
-  readonly pendingRestart: readonly string[];
+  readonly pendingRestart: readonly PendingSetting[];
+  readonly scheduledRestart: ScheduledRestart | null;
   readonly systemIdentifier: string | null;
 }
 
@@ -62,6 +66,8 @@ export class Status implements StatusSource {
   readonly #clock: Clock;
   readonly #lease: Pick<LeaseKeeper, 'facts'>;
   readonly #job: () => JobState | null;
+  readonly #scheduledRestart: () => ScheduledRestart | null;
+  readonly #listeners = new Set<() => void>();
   #settings: Settings;
   #cluster: ClusterView | null = null;
   #clusterReadAt: number | null = null;
@@ -80,6 +86,7 @@ export class Status implements StatusSource {
       readonly clock: Clock;
       readonly lease: Pick<LeaseKeeper, 'facts'>;
       readonly job: () => JobState | null;
+      readonly scheduledRestart: () => ScheduledRestart | null;
     },
   ) {
     this.#identity = identity;
@@ -87,11 +94,22 @@ export class Status implements StatusSource {
     this.#clock = sources.clock;
     this.#lease = sources.lease;
     this.#job = sources.job;
+    this.#scheduledRestart = sources.scheduledRestart;
     this.#nextTickDue = sources.clock.now();
   }
 
   set settings(settings: Settings) {
     this.#settings = settings;
+  }
+
+  /** Calls `listener` whenever there may be something new to see; the returned function ends that. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  changed(): void {
+    for (const listener of [...this.#listeners]) listener();
   }
 
   /** A tick has looked. */
@@ -102,6 +120,7 @@ export class Status implements StatusSource {
       this.#storeLastSeen = Math.floor(this.#clock.wall().getTime() / 1000);
     }
     this.#memory = memory;
+    this.changed();
   }
 
   /** Facts about the local server, from a look that began at `since` (monotonic ms). */
@@ -116,12 +135,14 @@ export class Status implements StatusSource {
   decided(decision: Pick<Decision, 'rule' | 'why'>, nextTickDue: number): void {
     this.#decision = { rule: decision.rule, why: decision.why };
     this.#nextTickDue = nextTickDue;
+    this.changed();
   }
 
   /** What was seen of the server is over; until it is looked at again nothing is known of it (field D7). */
   serverGone(why: string): void {
     this.#gone = why;
     this.#goneAt = this.#clock.now();
+    this.changed();
   }
 
   snapshot(): Snapshot {
@@ -145,6 +166,7 @@ export class Status implements StatusSource {
       job: this.#job(),
       nextTickDue: this.#nextTickDue,
       pendingRestart: sql?.pendingRestart ?? [],
+      scheduledRestart: this.#scheduledRestart(),
       systemIdentifier:
         sql?.systemIdentifier ??
         (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),
@@ -167,6 +189,9 @@ export class Status implements StatusSource {
       checkpointAfterPromote: checkpointDone || now.role !== 'primary',
       tags: now.settings.tags,
       pendingRestart: now.pendingRestart.length > 0,
+      pendingRestartReason: pendingReasons(now.pendingRestart),
+      scheduledRestart:
+        now.scheduledRestart === null ? null : scheduledFields(now.scheduledRestart),
       position: sql === null ? null : sql.inRecovery ? positive(received) : sql.currentLsn,
       replayLsn: sql?.inRecovery === true ? positive(sql.replayLsn) : null,
       receiveLsn: sql?.inRecovery === true ? positive(sql.receiveLsn) : null,
@@ -179,16 +204,21 @@ export class Status implements StatusSource {
   }
 
   #facts(): PostgresFacts | null {
-    const why = this.#gone ?? (this.#stopping() ? 'PostgreSQL is being stopped' : null);
+    const ends = this.#stopping() || this.#restarting() || this.#running()?.kind === 'reinitialize';
+    const why = this.#gone ?? (ends ? 'PostgreSQL is being stopped' : null);
     if (this.#postgres === null || why === null) return this.#postgres;
     return { ...this.#postgres, ready: 'no answer', sql: { known: false, why } };
   }
 
   #stopping(): boolean {
     const job = this.#running();
-    return (
-      job?.kind === 'stop' || (job?.kind === 'handover' && !job.phase.startsWith('checkpoint'))
-    );
+    return job?.kind === 'stop' || (job?.kind === 'handover' && job.stoppingSince !== undefined);
+  }
+
+  /** From the stop on; while it still makes its checkpoint the server serves (appendix E). */
+  #restarting(): boolean {
+    const job = this.#running();
+    return job?.kind === 'restart' && job.stoppingSince !== undefined;
   }
 
   #running(): JobState | null {
@@ -200,16 +230,19 @@ export class Status implements StatusSource {
     const job = this.#running();
     if (job?.kind === 'bootstrap') return 'initializing new cluster';
     if (job?.kind === 'clone') return 'creating replica';
+    if (job?.kind === 'reinitialize')
+      return job.phase === 'stopping' ? 'stopping' : 'creating replica';
+    if (this.#restarting()) return 'restarting';
     if (job?.kind === 'start') return 'starting';
     if (this.#stopping()) return 'stopping';
     if (postgres === null) return 'stopped';
     if (postgres.postmaster.kind === 'none') {
       const last = this.#memory?.failures.at(-1)?.kind;
       if (last === 'start') return 'start failed';
+      if (last === 'restart') return 'restart failed';
       const wanted = this.#memory?.lastRole !== null && this.#memory !== null;
-      return wanted && this.#job()?.kind !== 'stop' && this.#job()?.kind !== 'handover'
-        ? 'crashed'
-        : 'stopped';
+      const meant = ['stop', 'handover', 'reinitialize'].includes(this.#job()?.kind ?? '');
+      return wanted && !meant ? 'crashed' : 'stopped';
     }
     if (this.#gone !== null) return 'crashed';
     return postgres.ready === 'rejecting' ? 'starting' : 'running';
@@ -218,6 +251,8 @@ export class Status implements StatusSource {
   #role(postgres: PostgresFacts | null): MemberRole {
     if (postgres === null) return 'uninitialized';
     if (postgres.sql.known) return postgres.sql.value.inRecovery ? 'replica' : 'primary';
+    // A restart changes nothing but the process (appendix E).
+    if (this.#restarting()) return this.#running()?.detail === 'as primary' ? 'primary' : 'replica';
     const { kind } = postgres.dataDirectory;
     if (kind === 'absent' || kind === 'empty' || postgres.interrupted !== null)
       return 'uninitialized';

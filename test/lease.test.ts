@@ -163,6 +163,21 @@ describe('the lease keeper', () => {
     expect(etcd.now().kvs.find((kv) => kv.key === LEADER)?.leaseId).toBe(after.leaseId);
   });
 
+  it('moves the key in the end when the answer to the move was lost', async () => {
+    await lead();
+    client.failOnce('transact', 'lost answer');
+    const first = keeper.configure(12_000, 1000).catch((error: Error) => error);
+    await pass(3000);
+    await first;
+    const second = keeper.configure(12_000, 1000);
+    await pass(1000);
+    await second;
+    const { holdsLeaderKey, leaseId, deadline } = keeper.facts();
+    expect(holdsLeaderKey).toBe(true);
+    expect(etcd.now().kvs.find((kv) => kv.key === LEADER)?.leaseId).toBe(leaseId);
+    expect(deadline).toBeGreaterThan(clock.now() + 6000);
+  });
+
   it('S8: gives a primary found at start its time to be proven, and tells the fence', () => {
     const started = new LeaseKeeper({
       store: new ClusterStore(

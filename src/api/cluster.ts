@@ -71,6 +71,8 @@ function memberFields(snapshot: Snapshot, view: ClusterView, member: Member): Fi
     ...addressFields(member),
     ...(member.timeline !== null && { timeline: member.timeline }),
     ...(member.pendingRestart && { pending_restart: true }),
+    ...(member.pendingRestartReason && { pending_restart_reason: member.pendingRestartReason }),
+    ...(member.scheduledRestart && { scheduled_restart: member.scheduledRestart }),
     ...(Object.keys(member.tags.raw).length > 0 && { tags: member.tags.raw }),
     ...(!isLeader && lagFields(member, view.status.optime)),
   };

@@ -6,10 +6,18 @@ import type { Answer } from './answer.ts';
 
 const PROBLEMS = {
   bad_request: { status: 400, message: 'The request cannot be understood.' },
+  length_required: { status: 411, message: 'The request needs a body and its Content-Length.' },
+  config_changed: {
+    status: 409,
+    message: 'The configuration was changed by somebody else meanwhile.',
+  },
   payload_too_large: { status: 413, message: 'The request body is too large.' },
   internal: { status: 500, message: 'Internal error; see the log of this node.' },
   not_supported: { status: 501, message: 'Not supported yet by this version of Tenure.' },
   no_config: { status: 502, message: 'The cluster has no valid dynamic configuration.' },
+  config_not_written: { status: 502, message: 'The configuration could not be written.' },
+  no_config_to_patch: { status: 503, message: 'The cluster has no valid dynamic configuration.' },
+  no_store: { status: 503, message: 'The store cannot be read or written now.' },
   no_failsafe: { status: 502, message: 'Failsafe mode is not active.' },
   no_view: { status: 503, message: 'This node has not been able to read the store yet.' },
 } as const;

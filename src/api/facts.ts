@@ -67,3 +67,11 @@ function isQuorumMode(view: ClusterView): boolean {
   if (view.config.kind !== 'valid') return false;
   return String(view.config.values.synchronous_mode).toLowerCase() === 'quorum';
 }
+
+/** What can be said while PostgreSQL gives no answer: nothing of what it said before (rule S4). */
+export function withoutAnswers(snapshot: Snapshot): Snapshot {
+  const { postgres } = snapshot;
+  if (postgres === null) return snapshot;
+  const sql = { known: false, why: 'no answer in time' } as const;
+  return { ...snapshot, postgres: { ...postgres, ready: 'no answer', sql } };
+}

@@ -3,6 +3,7 @@
  * our own object `tenure`. Pure.
  */
 import type { JobState, MemberState, SqlFacts } from '../core/model.ts';
+import { pendingReasons, scheduledFields } from '../core/published.ts';
 import type { Snapshot } from '../status.ts';
 import { PATRONI_PROTOCOL_VERSION, TENURE_VERSION } from '../version.ts';
 import { cachedView, syncRole } from './facts.ts';
@@ -22,7 +23,13 @@ export function patroniBody(snapshot: Snapshot): Fields {
     dcs_last_seen: Math.floor(snapshot.storeLastSeen ?? 0),
     ...(Object.keys(settings.tags.raw).length > 0 && { tags: settings.tags.raw }),
     ...(systemIdentifier !== null && { database_system_identifier: systemIdentifier }),
-    ...(snapshot.pendingRestart.length > 0 && { pending_restart: true }),
+    ...(snapshot.pendingRestart.length > 0 && {
+      pending_restart: true,
+      pending_restart_reason: pendingReasons(snapshot.pendingRestart),
+    }),
+    ...(snapshot.scheduledRestart !== null && {
+      scheduled_restart: withoutServer(scheduledFields(snapshot.scheduledRestart)),
+    }),
     patroni: { version: PATRONI_PROTOCOL_VERSION, scope, name },
     tenure: tenureFields(snapshot),
   };
@@ -80,6 +87,12 @@ function replicationFields(sender: SqlFacts['walSenders'][number]): Fields {
     sync_state: sender.syncState,
     sync_priority: sender.syncPriority,
   };
+}
+
+/** Here without the server that it is for (C-3.3). */
+function withoutServer(fields: Fields): Fields {
+  const { postmaster_start_time: _server, ...shown } = fields;
+  return shown;
 }
 
 function tenureFields(snapshot: Snapshot): Fields {

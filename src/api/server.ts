@@ -8,7 +8,10 @@ import { RealClock, TimeoutError, within } from '../clock.ts';
 import type { StatusSource } from '../status.ts';
 import type { View } from './answer.ts';
 import { ApiListenError, problem, problemOf } from './errors.ts';
+import { withoutAnswers } from './facts.ts';
+import type { Operator } from './operator.ts';
 import { ENDPOINTS, FRESH_ENDPOINTS, healthCheck, unsupported } from './routes.ts';
+import { answerUnsafe, send, unsafeEndpoint } from './unsafe.ts';
 
 export interface ApiOptions {
   readonly status: StatusSource;
@@ -21,6 +24,8 @@ export interface ApiOptions {
    * not for long: a PostgreSQL that hangs must not hang the answer. Without it: the latest snapshot.
    */
   readonly freshen?: () => Promise<void>;
+  /** For requests that change something; without it they are 501. */
+  readonly operator?: Operator;
   /** Told of each error of ours that became a 500; the API has no log of its own. */
   readonly onError?: (error: unknown) => void;
 }
@@ -87,30 +92,51 @@ function buildApi(options: ApiOptions): FastifyInstance {
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
   for (const [segment, view] of Object.entries(ENDPOINTS)) {
     for (const url of [`/${segment}`, `/${segment}/*`]) {
-      const onRequest = FRESH_ENDPOINTS.has(segment) ? freshening(options) : [];
-      app.route({ method: SAFE_METHODS, url, onRequest, handler: answering(status, view) });
+      const fresh = FRESH_ENDPOINTS.has(segment);
+      const handler = fresh ? answeringFresh(options, view) : answering(status, view);
+      app.route({ method: SAFE_METHODS, url, handler });
     }
   }
   app.route({ method: SAFE_METHODS, url: '*', handler: answering(status, healthCheck) });
   // Every other method, whatever the path.
-  app.setNotFoundHandler(answering(status, unsupported));
+  app.setNotFoundHandler(changing(options));
   return app;
 }
 
-/** Waits for fresh facts; what fails or takes too long leaves the answer to the latest snapshot. */
-function freshening({ freshen, onError }: ApiOptions): (request: FastifyRequest) => Promise<void> {
+/** What the table of unsafe endpoints does not name is not supported. */
+function changing({ status, operator }: ApiOptions): Handler {
+  const otherwise = answering(status, unsupported);
+  return async (request, reply) => {
+    const endpoint = unsafeEndpoint(request.method, request.raw.url ?? '/');
+    if (operator === undefined || endpoint === null) return otherwise(request, reply);
+    return send(reply, await answerUnsafe(operator, endpoint, request));
+  };
+}
+
+/**
+ * The view of facts that have just been looked at. Where PostgreSQL does not say them in time, the
+ * answer has none (S4, appendix B 7): a candidate that hangs must not look as it did before.
+ */
+function answeringFresh({ status, freshen, onError }: ApiOptions, view: View): Handler {
   const clock = new RealClock();
-  return async ({ method }) => {
-    if (freshen === undefined || method !== 'GET') return;
+  const plain = answering(status, view);
+  const blind = answering({ snapshot: () => withoutAnswers(status.snapshot()) }, view);
+  return async (request, reply) => {
+    if (freshen === undefined || request.method !== 'GET') return plain(request, reply);
     try {
       await within(clock, FRESH_MS, 'looking at PostgreSQL', freshen());
     } catch (error) {
       if (!(error instanceof TimeoutError)) onError?.(error);
+      return blind(request, reply);
     }
+    return plain(request, reply);
   };
 }
 
-type Handler = (request: FastifyRequest, reply: FastifyReply) => FastifyReply;
+type Handler = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+) => FastifyReply | Promise<FastifyReply>;
 
 function answering(source: StatusSource, view: View): Handler {
   return (request, reply) => {

@@ -1,9 +1,11 @@
 /** What the rest of the daemon may use of the configuration. */
+export { dynamicFaults } from './check.ts';
 export { type Effective, effectiveSettings, initialDynamicConfiguration } from './effective.ts';
 export { ConfigError } from './errors.ts';
 export { type Config, type Loaded, loadConfig } from './load.ts';
 export {
   postgresOptions,
+  restAccess,
   restOptions,
   type StoreOptions,
   secretsOf,

@@ -92,6 +92,20 @@ export function restOptions({ restapi }: Config): {
   };
 }
 
+/** Who may ask the REST API to change something. */
+export function restAccess({ restapi }: Pick<Config, 'restapi'>): {
+  readonly credentials: { readonly username: string; readonly password: string } | null;
+  readonly allowlist: readonly string[] | null;
+  readonly includeMembers: boolean;
+} {
+  const { authentication, allowlist = [], allowlist_include_members: includeMembers } = restapi;
+  return {
+    credentials: authentication ?? null,
+    allowlist: allowlist.length === 0 && !includeMembers ? null : allowlist,
+    includeMembers,
+  };
+}
+
 /** `host,host:port` again. */
 function listenText(listen: ListenAddress): string {
   const hosts = listen.hosts.map((host) => (host.includes(':') ? `[${host}]` : host));

@@ -41,7 +41,16 @@ export const logSchema = z
   .prefault({})
   .meta({ description: 'The log, on standard output.' });
 
-const access = 'no request can change anything yet';
+/** An address or a network: a host name could be looked up to anything at the moment of asking. */
+const network =
+  /^(?:(?:\d{1,3}\.){3}\d{1,3}(?:\/(?:[12]?\d|3[0-2]))?|[0-9a-f:.]*:[0-9a-f:.]*(?:\/(?:\d{1,2}|1[01]\d|12[0-8]))?)$/i;
+
+function networks() {
+  const allowed = 'a list of IP addresses and networks, such as 10.0.0.0/8';
+  return z
+    .array(z.string({ error: allowed }).regex(network, { error: allowed }), { error: allowed })
+    .meta({ allowed });
+}
 
 export const restapiSchema = z
   .looseObject(
@@ -59,9 +68,24 @@ export const restapiSchema = z
       verify_client: unsupported('the REST API speaks plain HTTP'),
       https_extra_headers: unsupported('the REST API speaks plain HTTP'),
       http_extra_headers: unsupported('no header is added'),
-      authentication: unsupported(access),
-      allowlist: unsupported(access),
-      allowlist_include_members: unsupported(access),
+      authentication: z
+        .looseObject(
+          {
+            username: text().meta({ description: 'User name.' }),
+            password: secret().meta({ description: 'Password.' }),
+          },
+          { error: 'a map' },
+        )
+        .optional()
+        .meta({
+          description: 'What requests that change something have to show (HTTP Basic).',
+        }),
+      allowlist: networks().optional().meta({
+        description: 'From where requests that change something may come. Default: anywhere.',
+      }),
+      allowlist_include_members: boolean()
+        .default(false)
+        .meta({ description: 'The members’ own addresses are allowed too. Default: off.' }),
       server_tokens: unsupported('no Server header is sent'),
       request_queue_size: withoutEffect('the system decides'),
       thread_pool_size: withoutEffect('there are no threads'),

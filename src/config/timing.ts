@@ -9,9 +9,9 @@ export interface Timing {
 export const DEFAULT_TIMING: Timing = { ttlMs: 30_000, loopWaitMs: 10_000, retryTimeoutMs: 10_000 };
 
 /** What a cluster of Tenure alone may go down to. */
-const OUR_FLOORS: Timing = { ttlMs: 3000, loopWaitMs: 1000, retryTimeoutMs: 1000 };
+export const OUR_FLOORS: Timing = { ttlMs: 3000, loopWaitMs: 1000, retryTimeoutMs: 1000 };
 /** What Patroni applies, and so every member of a mixed cluster. */
-const PATRONI_FLOORS: Timing = { ttlMs: 20_000, loopWaitMs: 1000, retryTimeoutMs: 3000 };
+export const PATRONI_FLOORS: Timing = { ttlMs: 20_000, loopWaitMs: 1000, retryTimeoutMs: 3000 };
 
 const KEYS = [
   ['ttlMs', 'ttl'],

@@ -20,7 +20,9 @@ export const busy: readonly Rule[] = [
 /** A start as primary must not outlive the authority for it. The fence covers the rest. */
 function lostLeadership({ seen, otherLeader }: Situation): Decision | null {
   const job = runningJob(seen);
-  if (job?.kind !== 'start' || job.detail !== 'as primary' || otherLeader === null) return null;
+  const asPrimary =
+    (job?.kind === 'start' || job?.kind === 'restart') && job.detail === 'as primary';
+  if (!asPrimary || otherLeader === null) return null;
   return decision(
     seen,
     'busy.lost-leadership',
@@ -33,7 +35,8 @@ function lostLeadership({ seen, otherLeader }: Situation): Decision | null {
 /** A clone from a member that is gone cannot end well; a rewind must not be cut (rule S9). */
 function sourceGone({ seen, cluster }: Situation): Decision | null {
   const job = runningJob(seen);
-  if (job?.kind !== 'clone' || memberNamed(cluster, job.detail) !== null) return null;
+  const copies = job?.kind === 'clone' || job?.kind === 'reinitialize';
+  if (!copies || memberNamed(cluster, job.detail) !== null) return null;
   return decision(
     seen,
     'busy.source-gone',

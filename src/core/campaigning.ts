@@ -2,7 +2,7 @@
 import { type Candidacy, candidacy, nextTimeline } from './candidates.ts';
 import { clusterTimeline } from './history.ts';
 import { pauseAfterFailure } from './joining.ts';
-import type { Decision, Handover } from './model.ts';
+import type { ClusterView, Decision, Handover } from './model.ts';
 import { decision, type Rule, runsAsPrimary, runsAsStandby, type Situation } from './rules.ts';
 
 const SOON_MS = 250;
@@ -143,20 +143,6 @@ function leaderlessMs({ seen }: Situation): number {
 export function ownCandidacy(s: Situation): Candidacy | null {
   const { seen, cluster, sql } = s;
   if (!runsAsStandby(s) || sql === null) return null;
-  const request = cluster.failover;
-  const marker = validHandover(s);
-  const named = marker?.candidate ?? (request?.scheduledAt === null ? request.candidate : null);
-  const handover: Handover | null =
-    marker === null && named === null
-      ? null
-      : {
-          leader: '',
-          floorLsn: null,
-          timeline: null,
-          modRevision: 0,
-          ...(marker ?? {}),
-          candidate: named,
-        };
   return candidacy({
     name: seen.name,
     position: {
@@ -166,9 +152,28 @@ export function ownCandidacy(s: Situation): Candidacy | null {
     peers: seen.peers,
     cluster,
     settings: seen.settings,
-    handover,
+    handover: validHandover(s),
+    requested: requestedFailover(cluster),
     leaderlessMs: leaderlessMs(s),
+    memberMs: seen.memory.memberSince === null ? 0 : seen.now - seen.memory.memberSince,
   });
+}
+
+/**
+ * The member that an operator named for a failover. The candidate of a switchover does not count:
+ * its leader went before it could hand over, so who is best is for the race to find (field D27).
+ */
+export function requestedFailover({ failover }: ClusterView): string | null {
+  if (failover === null || failover.leader !== null || failover.scheduledAt !== null) return null;
+  return failover.candidate;
+}
+
+/** In pause nobody leads but the member that an operator named (contract 5.9, step 2). */
+export function racePaused(s: Situation): Decision | null {
+  const named = requestedFailover(s.cluster) ?? validHandover(s)?.candidate ?? null;
+  if (named !== s.seen.name || s.cluster.leader !== null || !runsAsStandby(s)) return null;
+  const decided = noLease(s) ?? vanishedLease(s) ?? race(s);
+  return decided === null ? null : { ...decided, rule: 'paused.candidate' };
 }
 
 function race(s: Situation): Decision | null {

@@ -6,6 +6,7 @@ import { clusterTimeline, type Position } from './history.ts';
 import { formatLsn } from './lsn.ts';
 import type { ClusterView, Handover, Member, PeerFacts } from './model.ts';
 import type { Settings } from './settings.ts';
+import { slotName } from './slots.ts';
 
 export interface Candidacy {
   readonly eligible: boolean;
@@ -23,8 +24,12 @@ export interface CandidateSituation {
   readonly settings: Settings;
   /** Valid hand-over marker of the leader that resigned, null when it vanished. */
   readonly handover: Handover | null;
+  /** Member that an operator named for a failover while nobody leads (contract 5.9c); null: none. */
+  readonly requested: string | null;
   /** How long the leader key has been free, ms. */
   readonly leaderlessMs: number;
+  /** How long this node's own member key has been there, ms: little after an outage of the store. */
+  readonly memberMs: number;
 }
 
 const yes = (why: string): Candidacy => ({ eligible: true, why, waiting: false });
@@ -36,18 +41,28 @@ export function candidacy(situation: CandidateSituation): Candidacy {
   return (
     barred(situation) ??
     livePrimary(situation) ??
+    requestedMember(situation) ??
     unrecordedTimeline(situation) ??
     belowFloor(situation) ??
     namedCandidate(situation) ??
     lagging(situation) ??
     behindPeer(situation) ??
     behindSilentPeer(situation) ??
+    behindAbsentMember(situation) ??
     yes(`at ${at(situation.position)}, no living member is ahead`)
   );
 }
 
-function barred({ settings, cluster, name }: CandidateSituation): Candidacy | null {
-  if (settings.paused) return no('the cluster is paused');
+function barred({
+  settings,
+  cluster,
+  name,
+  handover,
+  requested,
+}: CandidateSituation): Candidacy | null {
+  // In pause only what an operator asked for is done, and by nobody else (contract 5.9).
+  if (settings.paused && requested !== name && handover?.candidate !== name)
+    return no('the cluster is paused');
   if (settings.standbyCluster) {
     return no('standby_cluster is configured, which this version does not run');
   }
@@ -66,6 +81,16 @@ function barred({ settings, cluster, name }: CandidateSituation): Candidacy | nu
 function livePrimary({ peers }: CandidateSituation): Candidacy | null {
   const primary = peers.find((peer) => peer.answer.known && !peer.answer.value.inRecovery);
   return primary === undefined ? null : wait(`primary ${primary.name} is still alive`);
+}
+
+/** An operator takes the loss upon himself: neither lag nor a peer that is ahead stands in the way. */
+function requestedMember({ requested, peers, name }: CandidateSituation): Candidacy | null {
+  if (requested === null) return null;
+  if (requested === name) return yes('an operator asked for a failover to this member');
+  const answer = peers.find((peer) => peer.name === requested)?.answer;
+  return answer?.known === true
+    ? wait(`an operator asked for a failover to ${requested}, which is alive`)
+    : null;
 }
 
 /** A timeline that nobody recorded comes from a promotion outside the race (field D44, D51). */
@@ -201,6 +226,34 @@ function behindSilentPeer(situation: CandidateSituation): Candidacy | null {
   return silent === undefined
     ? null
     : wait(`${silent.name} does not answer but published a position ahead of ours`);
+}
+
+/** Members that lost their keys together are back within this time, ms. */
+const COMING_BACK_MS = 3000;
+
+/**
+ * After an outage of the store every member key may be gone: whoever comes back first sees nobody,
+ * though others hold more. Who has just come back, or knows that it lacks something, gives them a
+ * moment.
+ */
+function behindAbsentMember(situation: CandidateSituation): Candidacy | null {
+  const { position, cluster, name, leaderlessMs, memberMs, settings, handover } = situation;
+  if (leaderlessMs > Math.min(settings.ttlMs, 5000)) return null;
+  const promoted = clusterTimeline(cluster.history) ?? 0;
+  if (position.timeline < promoted)
+    return wait(`own position is ${at(position)}, and others may be on timeline ${promoted}`);
+  const { optime, slots } = cluster.status;
+  const left = handover?.leader ?? cluster.timelines?.claims.at(-1)?.[1] ?? '';
+  const here = [...cluster.members.map((member) => member.name), name, left].map(slotName);
+  const absent = Object.keys(slots).filter((slot) => !here.includes(slot));
+  if (absent.length === 0) return null;
+  if (optime !== null && position.lsn < optime)
+    return wait(
+      `at ${at(position)}, behind the last published ${formatLsn(optime)}, and ${absent.join(', ')} may come back with it`,
+    );
+  return memberMs < COMING_BACK_MS
+    ? wait(`this member has just come back, and ${absent.join(', ')} may do so too and hold more`)
+    : null;
 }
 
 function isRecorded(timeline: number, cluster: ClusterView): boolean {

@@ -45,6 +45,10 @@ export interface MemberRecord {
   readonly checkpointAfterPromote: boolean;
   readonly tags: Tags;
   readonly pendingRestart: boolean;
+  /** `{setting: {old_value, new_value}}` as published; null: none. */
+  readonly pendingRestartReason: Readonly<Record<string, unknown>> | null;
+  /** As published; null: none. */
+  readonly scheduledRestart: Readonly<Record<string, unknown>> | null;
   /** Primary: current position. Standby: max(received, replayed). Null when not published. */
   readonly position: number | null;
   readonly replayLsn: number | null;

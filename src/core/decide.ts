@@ -7,12 +7,15 @@
 import { busy } from './busy.ts';
 import { campaigning } from './campaigning.ts';
 import { following } from './following.ts';
+import { handing } from './handing.ts';
 import { foreignDirectory, joining } from './joining.ts';
 import { leading } from './leading.ts';
 import { leaveBlind, leaving } from './leaving.ts';
 import type { Decision, Observation } from './model.ts';
 import { paused } from './paused.ts';
+import { requesting } from './requesting.ts';
 import { decision, type Rule, runningJob, type Situation, situation } from './rules.ts';
+import { due } from './schedule.ts';
 
 /** A rule of this situation only while the given condition holds. */
 function only(condition: (s: Situation) => boolean, rules: readonly Rule[]): readonly Rule[] {
@@ -22,8 +25,10 @@ function only(condition: (s: Situation) => boolean, rules: readonly Rule[]): rea
 /** Every rule, in the order in which they are tried. */
 export const rules: readonly Rule[] = [
   ...leaving,
+  ...requesting,
   ...busy,
   ...joining,
+  ...handing,
   ...paused,
   ...leading,
   ...only(({ otherLeader }) => otherLeader !== null, following),
@@ -36,9 +41,18 @@ export function decide(seen: Observation): Decision {
   const view = situation(seen, seen.cluster.value);
   for (const rule of rules) {
     const decided = rule.when(view);
-    if (decided !== null) return decided;
+    if (decided !== null) return inTime(decided, view);
   }
   return decision(seen, 'none', 'no rule applies to this situation; nothing is changed', [], 1000);
+}
+
+/** The next look is not after the time that somebody scheduled something for (contract 5.11). */
+function inTime(decided: Decision, { seen, cluster }: Situation): Decision {
+  const times = [cluster.failover?.scheduledAt, seen.scheduledRestart?.at].map((at) => {
+    const state = at ? due(at, seen) : null;
+    return state?.when === 'later' ? state.inMs : decided.wakeInMs;
+  });
+  return { ...decided, wakeInMs: Math.min(decided.wakeInMs, ...times) };
 }
 
 /**
@@ -47,6 +61,11 @@ export function decide(seen: Observation): Decision {
  */
 function blind(seen: Observation, why: string): Decision {
   if (seen.stopping) return leaveBlind(seen);
+  if (seen.request !== null) {
+    const told = { status: 503, text: `${seen.request.do} failed`, why };
+    const step = { do: 'answer', request: seen.request.id, ...told } as const;
+    return decision(seen, 'blind.request', `${seen.request.do} refused: ${why}`, [step], 0);
+  }
   const directory = foreignDirectory(seen);
   if (directory !== null) return directory;
   const job = runningJob(seen);

@@ -73,7 +73,8 @@ function restartStandby(s: Situation): Decision | null {
   // Stopped on purpose to be rewound or cloned: starting it again would go in circles.
   if (seen.job?.kind === 'stop' && seen.job.detail.includes('diverged')) return null;
   const made =
-    (seen.job?.kind === 'clone' || seen.job?.kind === 'rewind') && seen.job.outcome?.ok === true;
+    ['clone', 'reinitialize', 'rewind'].includes(seen.job?.kind ?? '') &&
+    seen.job?.outcome?.ok === true;
   if (
     !made &&
     control.value.state !== 'shut down in recovery' &&

@@ -1,5 +1,5 @@
 /** This node holds the leader key (contract 5.8, 5.10; rules S1, S2, F4; field D6, D69). */
-import { failoverPossible, handoverCandidates, nextTimeline } from './candidates.ts';
+import { failoverPossible, nextTimeline } from './candidates.ts';
 import { clusterTimeline } from './history.ts';
 import type { Decision, Observation, Step } from './model.ts';
 import { decision, type Rule, runsAsPrimary, runsAsStandby, type Situation } from './rules.ts';
@@ -12,11 +12,11 @@ export const leading: readonly Rule[] = [
   { id: 'lead.take-over', when: takeOver },
   { id: 'lead.foreign-lease', when: foreignLease },
   { id: 'lead.unproven', when: unproven },
-  { id: 'lead.hand-over', when: requestedHandover },
   { id: 'lead.steady', when: steady },
   { id: 'lead.promote-failed', when: promoteFailed },
   { id: 'lead.promote', when: promote },
   { id: 'lead.give-up', when: giveUp },
+  { id: 'lead.crash-loop', when: crashLoop },
   { id: 'lead.restart-in-place', when: restartInPlace },
   { id: 'lead.start-then-promote', when: startThenPromote },
   { id: 'lead.wait-for-server', when: ({ seen, ours }) => (ours ? waitForServer(seen) : null) },
@@ -65,39 +65,6 @@ function unproven({ seen, ours, mayWrite }: Situation): Decision | null {
     'lead.unproven',
     'the lease is not proven for long enough to begin anything',
     [],
-    SOON_MS,
-  );
-}
-
-/** A request in the failover key (contract 5.11). */
-function requestedHandover(s: Situation): Decision | null {
-  const { seen, cluster, ours } = s;
-  const request = cluster.failover;
-  if (!ours || request === null || request.scheduledAt !== null || !runsAsPrimary(s)) return null;
-  const clear: Step = { do: 'clearFailover', modRevision: request.modRevision };
-  const refuse = (why: string): Decision =>
-    decision(seen, 'lead.hand-over', `request refused: ${why}`, [clear], SOON_MS);
-  if (request.leader !== null && request.leader !== seen.name)
-    return refuse(`${request.leader} is not the leader`);
-  if (request.candidate === seen.name) return refuse('the candidate is the leader already');
-  const able = handoverCandidates(cluster, seen.name);
-  const candidates =
-    request.candidate === null ? able : able.filter((name) => name === request.candidate);
-  if (candidates.length === 0)
-    return refuse(
-      `no healthy member${request.candidate === null ? '' : ` ${request.candidate}`} to hand over to`,
-    );
-  return decision(
-    seen,
-    'lead.hand-over',
-    `asked to hand over to ${request.candidate ?? `the best of ${candidates.join(', ')}`}`,
-    [
-      clear,
-      {
-        do: 'startJob',
-        job: { kind: 'handover', candidates, named: request.candidate, thenStandby: true },
-      },
-    ],
     SOON_MS,
   );
 }
@@ -181,7 +148,9 @@ function giveUp(s: Situation): Decision | null {
     return null;
   const since = seen.memory.primaryDownSince;
   const down = since === null ? 0 : seen.now - since;
-  const failed = seen.memory.failures.filter((failure) => failure.kind === 'start').length;
+  const failed = seen.memory.failures.filter(
+    (failure) => failure.kind === 'start' || failure.kind === 'restart',
+  ).length;
   if (failed === 0 && down <= seen.settings.primaryStartTimeoutMs) return null;
   if (failed === 0 && seen.settings.primaryStartTimeoutMs > 0 && since === null) return null;
   const why =
@@ -195,6 +164,25 @@ function giveUp(s: Situation): Decision | null {
     seen.postgres.postmaster.kind === 'none'
       ? [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }]
       : [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }],
+    SOON_MS,
+  );
+}
+
+/** Ends within this time of each other make a loop, ms. */
+const CRASH_WINDOW_MS = 300_000;
+const CRASHES = 3;
+
+/** A primary that ends again and again right after it was restarted serves nobody (field D69). */
+function crashLoop(s: Situation): Decision | null {
+  const { seen, ours, cluster } = s;
+  if (!ours || seen.postgres.postmaster.kind !== 'none') return null;
+  const recent = seen.memory.crashes.filter((at) => seen.now - at < CRASH_WINDOW_MS).length;
+  if (recent < CRASHES || !failoverPossible(cluster, seen.name)) return null;
+  return decision(
+    seen,
+    'lead.crash-loop',
+    `PostgreSQL has ended ${recent} times in ${CRASH_WINDOW_MS / 60_000} minutes; releasing the lease instead of restarting it in place`,
+    [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }],
     SOON_MS,
   );
 }

@@ -4,6 +4,7 @@ import type { Decision, Observation } from './model.ts';
 import { decision, type Rule, runningJob, runsAsPrimary, type Situation } from './rules.ts';
 
 const SOON_MS = 200;
+const CANCELLABLE: readonly string[] = ['clone', 'bootstrap', 'start', 'restart', 'reinitialize'];
 
 export const leaving: readonly Rule[] = [
   { id: 'leave.finish-job', when: (s) => (s.seen.stopping ? finishJob(s.seen) : null) },
@@ -36,7 +37,9 @@ export function leaveBlind(seen: Observation): Decision {
 function finishJob(seen: Observation): Decision | null {
   const job = runningJob(seen);
   if (job === null) return null;
-  const cancel = job.kind === 'clone' || job.kind === 'bootstrap' || job.kind === 'start';
+  // A primary that was being restarted has to run again before it can hand over without loss.
+  const needed = job.kind === 'restart' && job.detail === 'as primary';
+  const cancel = CANCELLABLE.includes(job.kind) && !needed;
   return decision(
     seen,
     'leave.finish-job',
@@ -74,7 +77,12 @@ function handOver(s: Situation): Decision | null {
     candidates.length > 0
       ? `handing the lease over to one of ${candidates.join(', ')}`
       : 'no other member can take over; stopping and releasing the lease',
-    [{ do: 'startJob', job: { kind: 'handover', candidates, named: null, thenStandby: false } }],
+    [
+      {
+        do: 'startJob',
+        job: { kind: 'handover', candidates, named: null, thenStandby: false, request: null },
+      },
+    ],
     SOON_MS,
   );
 }

@@ -18,11 +18,13 @@
  * PostgreSQL settings keep their own spelling.
  */
 
+import type { LocalRequest, RequestAnswer, ScheduledRestart } from './asked.ts';
 import type { ClusterView } from './cluster.ts';
 import type { Known } from './known.ts';
 import type { PostgresFacts, UpstreamFacts } from './server.ts';
 import type { Settings, Tags } from './settings.ts';
 
+export type * from './asked.ts';
 export type * from './cluster.ts';
 export type * from './known.ts';
 export type * from './server.ts';
@@ -47,7 +49,16 @@ export interface Upstream {
   readonly port: number;
 }
 
-export type JobKind = 'bootstrap' | 'clone' | 'rewind' | 'start' | 'stop' | 'promote' | 'handover';
+export type JobKind =
+  | 'bootstrap'
+  | 'clone'
+  | 'rewind'
+  | 'start'
+  | 'stop'
+  | 'promote'
+  | 'handover'
+  | 'restart'
+  | 'reinitialize';
 
 export interface JobState {
   readonly kind: JobKind;
@@ -56,8 +67,12 @@ export interface JobState {
   readonly outcome: { readonly ok: boolean; readonly why: string; readonly endedAt: number } | null;
   /** For the log and for people: where it stands. */
   readonly phase: string;
-  /** For start: as what; for clone, rewind: from whom. */
+  /** For start, restart: as what; for clone, rewind, reinitialize: from whom. */
   readonly detail: string;
+  /** For handover: mod_revision of the request in the failover key that asked for it. */
+  readonly request?: number;
+  /** Since when PostgreSQL is being stopped by it, and refuses clients. */
+  readonly stoppingSince?: number;
 }
 
 /** The lease as its keeper sees it. */
@@ -74,6 +89,8 @@ export interface LeaseFacts {
 
 export interface Observation {
   readonly now: number;
+  /** Epoch ms by the machine's clock: only what people scheduled is held against it (schedule.ts). */
+  readonly wallNow: number;
   readonly name: string;
   readonly settings: Settings;
   readonly cluster: Known<ClusterView>;
@@ -87,6 +104,9 @@ export interface Observation {
   readonly vanishedLeaseMs: Known<number>;
   /** The job in progress, or the last one that ended. */
   readonly job: JobState | null;
+  /** What an operator asks of this node, and nothing has been done about yet. */
+  readonly request: LocalRequest | null;
+  readonly scheduledRestart: ScheduledRestart | null;
   /** The agent has been told to stop. */
   readonly stopping: boolean;
   readonly memory: Memory;
@@ -104,6 +124,8 @@ export interface Memory {
   } | null;
   /** Since when the leader key has been free; null while it is held. */
   readonly leaderlessSince: number | null;
+  /** Since when this node's own member key has been there; null while it is not. */
+  readonly memberSince: number | null;
   /** Since when this node, as leader, has had no running primary. */
   readonly primaryDownSince: number | null;
   /** PostgreSQL was last known to run as. */
@@ -122,6 +144,12 @@ export interface Memory {
   readonly historyWrittenFor: number | null;
   /** Since when a running standby that should stream has not been streaming; null while it does. */
   readonly notStreamingSince: number | null;
+  /** The postmaster as it was last seen alive; null once its end has been seen. */
+  readonly postmaster: { readonly pid: number; readonly startTicks: number } | null;
+  /** When a primary of this node ended although nobody had asked it to, newest last (field D69). */
+  readonly crashes: readonly number[];
+  /** The last requested hand-over that did not come about: mod_revision of the request, and why. */
+  readonly failedHandover: { readonly request: number; readonly why: string } | null;
 }
 
 /** One concrete thing to do. Nothing is left to choose when acting. */
@@ -154,6 +182,9 @@ export type Step =
       readonly advance: Readonly<Record<string, number>>;
     }
   | { readonly do: 'killOrphans' }
+  /** Tells the operator what became of a request. */
+  | ({ readonly do: 'answer'; readonly request: number } & RequestAnswer)
+  | { readonly do: 'dropSchedule'; readonly why: string }
   | { readonly do: 'exit'; readonly code: number; readonly message: string };
 
 export type Job =
@@ -179,7 +210,19 @@ export type Job =
       readonly named: string | null;
       /** False when the agent is stopping: the lease is released even if nobody caught up in time. */
       readonly thenStandby: boolean;
-    };
+      /** mod_revision of the request in the failover key; null when nobody asked. */
+      readonly request: number | null;
+    }
+  /** Checkpoint while serving, fast stop, start as what it was (contract 5.19). */
+  | {
+      readonly kind: 'restart';
+      readonly as: 'primary' | 'standby';
+      readonly upstream: Upstream | null;
+      readonly timeoutMs: number | null;
+      /** Whom to answer; null for a scheduled one. */
+      readonly request: number | null;
+    }
+  | { readonly kind: 'reinitialize'; readonly from: Upstream; readonly request: number };
 
 export interface Decision {
   /** Stable id of the rule, such as `lead.restart-in-place`. */

@@ -1,5 +1,6 @@
 /** Maintenance mode: the daemon watches and keeps the lease, and changes nothing (contract 5.3, 5.9a, 5.10). */
 
+import { racePaused } from './campaigning.ts';
 import { followTarget } from './following.ts';
 import type { Decision } from './model.ts';
 import {
@@ -14,6 +15,8 @@ import {
 export const paused: readonly Rule[] = [
   { id: 'paused.release', when: (s) => (s.seen.settings.paused ? release(s) : null) },
   { id: 'paused.keep', when: (s) => (s.seen.settings.paused ? keep(s) : null) },
+  { id: 'paused.candidate', when: (s) => (s.seen.settings.paused ? racePaused(s) : null) },
+  { id: 'paused.rejoin', when: (s) => (s.seen.settings.paused ? rejoin(s) : null) },
   { id: 'paused.follow', when: (s) => (s.seen.settings.paused ? follow(s) : null) },
   {
     id: 'paused.wait',
@@ -51,6 +54,25 @@ function keep(s: Situation): Decision | null {
     'paused.keep',
     'paused: running as primary with the leader key free; taking it',
     [{ do: 'campaign', claim: null }],
+  );
+}
+
+/** What an operator asked for is carried through to the end: a standby that streams (contract 5.13). */
+function rejoin(s: Situation): Decision | null {
+  const { seen, otherLeader } = s;
+  const { postmaster, interrupted, orphans } = seen.postgres;
+  const asked = seen.job?.kind === 'handover' || seen.job?.kind === 'reinitialize';
+  if (!asked || seen.job?.outcome?.ok !== true || otherLeader === null) return null;
+  if (postmaster.kind !== 'none' || orphans > 0 || interrupted !== null) return null;
+  const target = followTarget(s, otherLeader);
+  const upstream = target === null ? null : upstreamOf(target);
+  if (target === null || upstream === null) return null;
+  return decision(
+    seen,
+    'paused.rejoin',
+    `paused: starting as a standby of ${target.name} after the ${seen.job?.kind}`,
+    [{ do: 'startJob', job: { kind: 'start', as: 'standby', upstream } }],
+    250,
   );
 }
 

@@ -81,6 +81,8 @@ function unknownMember(name: string): Member {
       raw: {},
     },
     pendingRestart: false,
+    pendingRestartReason: null,
+    scheduledRestart: null,
     position: null,
     replayLsn: null,
     receiveLsn: null,

@@ -94,8 +94,16 @@ export interface SqlFacts {
   readonly walReceiver: WalReceiverFacts | null;
   readonly walSenders: readonly WalSenderFacts[];
   readonly slots: readonly SlotFacts[];
-  /** Names of settings that wait for a restart. */
-  readonly pendingRestart: readonly string[];
+  /** Settings that wait for a restart. */
+  readonly pendingRestart: readonly PendingSetting[];
+}
+
+/** A setting whose value in the file is not the one the server runs with (contract 6.6). */
+export interface PendingSetting {
+  readonly name: string;
+  readonly oldValue: string;
+  /** `?` when it is not known. */
+  readonly newValue: string;
 }
 
 export type InterruptedWork = 'bootstrap' | 'clone' | 'rewind';

@@ -37,8 +37,11 @@ export const FACTS_SQL = `SELECT json_build_object(
   'slots', (SELECT coalesce(json_agg(json_build_object('name', slot_name, 'type', slot_type,
       'active', active, 'restart', restart_lsn::text) ORDER BY slot_name), '[]')
       FROM pg_replication_slots),
-  'restart', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings
-      WHERE pending_restart)
+  'restart', (SELECT coalesce(json_agg(json_build_object('name', name,
+      'old', current_setting(name), 'new', coalesce((SELECT setting FROM pg_file_settings f
+        WHERE f.name = s.name ORDER BY seqno DESC LIMIT 1),
+        CASE WHEN unit IS NULL THEN boot_val END, '?')) ORDER BY name), '[]')
+      FROM pg_settings s WHERE pending_restart)
 )::text AS facts`.replace(/\s+/g, ' ');
 
 /** The document as the query builds it. */
@@ -81,7 +84,12 @@ interface Document {
     readonly active: boolean;
     readonly restart: string | null;
   }[];
-  readonly restart: readonly string[];
+  /** The file is read again only where a setting waits. */
+  readonly restart: readonly {
+    readonly name: string;
+    readonly old: string;
+    readonly new: string;
+  }[];
 }
 
 export interface ServerFacts {
@@ -136,9 +144,9 @@ export function parseFacts(text: string | null | undefined): ServerFacts {
         active: slot.active,
         restartLsn: position(slot.restart),
       })),
-      pendingRestart: document.restart.filter(
-        (name) => !isRecoverySetting(name) && name !== 'hot_standby',
-      ),
+      pendingRestart: document.restart
+        .filter(({ name }) => !isRecoverySetting(name) && name !== 'hot_standby')
+        .map((found) => ({ name: found.name, oldValue: found.old, newValue: found.new })),
     },
   };
 }

@@ -27,6 +27,10 @@ const CONTROL_MS = 1000;
 const WAL_END_MS = 30_000;
 const IDENTIFY_MS = 500;
 
+/** Why {@link PostmasterProcess} is unknown although the server answers. */
+const UNSEEN =
+  'a server answers for this data directory, but none of the processes here is its postmaster';
+
 export function unknown<T>(why: string): Known<T> {
   return { known: false, why };
 }
@@ -55,18 +59,19 @@ export class Looker {
   }
 
   async look(searchWalEnd: boolean): Promise<PostgresFacts> {
-    const [disk, answer] = await Promise.all([this.#lookAtDisk(), this.#askServer()]);
-    const { instance, postmaster } = this.#parts;
-    const alive = postmaster.current();
+    const [disk, first] = await Promise.all([this.#lookAtDisk(), this.#askServer()]);
+    const { instance } = this.#parts;
+    const alive = this.#parts.postmaster.current();
     const orphans = disk.postmaster.kind === 'none' ? instance.orphans(alive) : [];
     if (alive !== null) instance.processes(alive);
+    const { postmaster, answer } = await this.#confirm(disk.postmaster, first);
     const control = await this.#control(disk, answer);
-    const stopped = disk.postmaster.kind === 'none' && orphans.length === 0;
+    const stopped = postmaster.kind === 'none' && orphans.length === 0;
     return {
       dataDirectory: disk.dataDirectory,
       control,
       standbySignal: disk.standbySignal,
-      postmaster: disk.postmaster,
+      postmaster,
       orphans: orphans.length,
       ready: answer.ready,
       sql: answer.facts.known ? { known: true, value: answer.facts.value.sql } : answer.facts,
@@ -77,6 +82,23 @@ export class Looker {
           ? await this.#walEnd(disk)
           : unknown(stopped ? 'not looked for' : 'PostgreSQL is not stopped'),
     };
+  }
+
+  /**
+   * Answers although no postmaster is to be seen. The kept session may be with a backend that
+   * outlived its postmaster (protocol 0.5), which says nothing of a server that others can reach: a
+   * new connection tells. If that gets answers too, the server is where we cannot see processes.
+   */
+  async #confirm(
+    postmaster: PostmasterProcess,
+    answer: Answer,
+  ): Promise<{ readonly postmaster: PostmasterProcess; readonly answer: Answer }> {
+    if (postmaster.kind !== 'none' || !answer.facts.known) return { postmaster, answer };
+    this.#parts.session.reset();
+    const again = await this.#askServer();
+    const found = await this.#parts.postmaster.look();
+    if (found.kind !== 'none' || !again.facts.known) return { postmaster: found, answer: again };
+    return { postmaster: { kind: 'unknown', why: UNSEEN }, answer: again };
   }
 
   /** Timeline of a running standby, for reserving the next one. */

@@ -38,13 +38,13 @@ export async function startServer(parts: Parts, request: StartRequest): Promise<
     throw new PostgresError(`cannot tell whether it runs: ${found.why}`);
   request.progress('ending processes without a postmaster');
   await endOrphans(parts, ctlTimeout(parts.options));
+  await refuseUnseen(parts);
   await removeStalePid(parts);
   const file = await toolFor(parts, 'postgres');
   request.progress('writing its configuration');
   if (request.as === 'standby') await prepareStandby(parts, request.upstream);
   else await preparePrimary(parts);
   if (request.signal.aborted) throw new PostgresError('the start was cancelled');
-  parts.session.reset();
   const logs = await noteLogs(places);
   request.progress('starting');
   const started = postmaster.start(file, parts.configuration.postmasterArguments());
@@ -62,6 +62,24 @@ export async function startServer(parts: Parts, request: StartRequest): Promise<
   }
   const said = await explainExit(parts, file, logs);
   throw new PostgresError(`PostgreSQL ended while starting${describeExit(ending)}${said}`);
+}
+
+/**
+ * A server that answers for this data directory runs, whatever processes are to be seen: it may be
+ * in another container. Beside it neither a pid file may be removed nor a server started.
+ */
+async function refuseUnseen({ session }: Parts): Promise<void> {
+  session.reset();
+  const answers = await session.connect().then(
+    () => true,
+    () => false,
+  );
+  session.reset();
+  if (answers) {
+    throw new PostgresError(
+      'a server answers for this data directory, but its postmaster is not among the processes here',
+    );
+  }
 }
 
 async function prepareStandby(parts: Parts, upstream: Upstream | null): Promise<void> {

@@ -1,4 +1,5 @@
 /** Stopping the server until nothing of it is left (C-5.13, rules S8, F4). */
+import { within } from '../clock.ts';
 import type { WalPoint } from '../core/model.ts';
 import { type ControlGlance, glanceAtControl } from './controlfile.ts';
 import { messageOf } from './disk.ts';
@@ -11,6 +12,8 @@ import { shutdownCheckpointEnd } from './walmath.ts';
 
 /** From look to look at pg_control and the postmaster, ms. */
 const LOOK_MS = 10;
+/** For one look at pg_control, ms. */
+const GLANCE_MS = 500;
 /** After "shut down", for walsenders to send the last record and have it confirmed, ms. */
 const SENDER_GRACE_MS = 300;
 /** After SIGTERM, before SIGQUIT, ms. */
@@ -70,7 +73,7 @@ async function watchEnd(
   while (isAlive(postmaster)) {
     if (clock.now() >= deadline) return false;
     if (request.mode === 'fast' && shutDownAt === null) {
-      const glance = await glanceAtControl(parts.places.dataDir).catch(() => null);
+      const glance = await look(parts);
       if (glance?.state === 'shut down' || glance?.state === 'shut down in recovery') {
         shutDownAt = clock.now();
         if (glance.state === 'shut down') await tellEnd(parts, glance, request);
@@ -83,9 +86,15 @@ async function watchEnd(
   return true;
 }
 
+/** Null: no answer from the disk, which must not keep the deadline from coming. */
+async function look({ clock, places }: Parts): Promise<ControlGlance | null> {
+  const glance = glanceAtControl(places.dataDir);
+  return await within(clock, GLANCE_MS, 'pg_control', glance).catch(() => null);
+}
+
 /** The last look may have come after the end. */
 async function tellLate(parts: Parts, request: StopRequest): Promise<void> {
-  const glance = await glanceAtControl(parts.places.dataDir).catch(() => null);
+  const glance = await look(parts);
   if (glance?.state === 'shut down') await tellEnd(parts, glance, request);
 }
 

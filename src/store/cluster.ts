@@ -10,6 +10,7 @@ import { keysOf, memberKey } from './keys.ts';
 import type { Compare, KeyValueStore } from './keyvalue.ts';
 import { grantLease, leaseRemaining } from './leases.ts';
 import { encodeMember, type PublishedMember } from './members.ts';
+import * as operators from './operators.ts';
 import { encodeHandover } from './ours.ts';
 import { guard, renew } from './renewal.ts';
 import { settled } from './settled.ts';
@@ -218,6 +219,20 @@ export class ClusterStore implements Store {
     const stillLeader =
       found?.leaseId === leadership.leaseId && found.modRevision === leadership.modRevision;
     return answer.succeeded || stillLeader;
+  }
+
+  writeFailover(request: operators.NewFailover): Promise<boolean> {
+    return operators.writeFailover(this.#calls, request, this.#calls.budget());
+  }
+
+  deleteFailover(modRevision: number): Promise<boolean> {
+    return operators.deleteFailover(this.#calls, modRevision, this.#calls.budget());
+  }
+
+  replaceConfig(config: Readonly<Record<string, unknown>>, modRevision: number): Promise<boolean> {
+    // What was written as leader before says nothing about the key from now on.
+    this.#written.forget(this.#calls.keys.config);
+    return operators.replaceConfig(this.#calls, config, modRevision, this.#calls.budget());
   }
 
   watch(onHint: (why: string) => void): { stop(): void } {

@@ -39,6 +39,8 @@ type Fields = Readonly<Record<string, unknown>>;
 export function encodeMember(record: PublishedMember): string {
   const { tenure: ourExtra, ...extra } = record.extra ?? {};
   const fields: Fields = {
+    pending_restart_reason: record.pendingRestartReason ?? undefined,
+    scheduled_restart: record.scheduledRestart ?? undefined,
     ...extra,
     conn_url: record.connUrl ?? undefined,
     api_url: record.apiUrl ?? undefined,
@@ -106,6 +108,8 @@ function decodeFields(fields: Fields, report: Report): MemberRecord {
     checkpointAfterPromote: fields.checkpoint_after_promote !== false,
     tags: decodeTags(fields.tags),
     pendingRestart: fields.pending_restart === true,
+    pendingRestartReason: object(fields.pending_restart_reason),
+    scheduledRestart: object(fields.scheduled_restart),
     position: number('xlog_location'),
     replayLsn: number('replay_lsn'),
     receiveLsn: number('receive_lsn'),
@@ -114,6 +118,10 @@ function decodeFields(fields: Fields, report: Report): MemberRecord {
     pause: fields.pause === true,
     tenure: decodeTenure(fields.tenure),
   };
+}
+
+function object(value: unknown): Fields | null {
+  return isObject(value) && Object.keys(value).length > 0 ? value : null;
 }
 
 function decodeTenure(value: unknown): TenureRecord | null {

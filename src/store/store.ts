@@ -7,9 +7,11 @@ import type { HistoryEntry } from '../core/history.ts';
 import type { ClusterView, Handover } from '../core/model.ts';
 import type { StatusContent } from './codecs.ts';
 import type { PublishedMember } from './members.ts';
+import type { NewFailover } from './operators.ts';
 
 export type { StatusContent } from './codecs.ts';
 export type { PublishedMember } from './members.ts';
+export type { NewFailover } from './operators.ts';
 
 /** What a leader shows with every write (rule S2): its lease and the mod_revision of its key. */
 export interface Leadership {
@@ -113,6 +115,15 @@ export interface Store {
   writeInitialize(leadership: Leadership, systemIdentifier: string): Promise<boolean>;
   writeConfig(leadership: Leadership, config: Readonly<Record<string, unknown>>): Promise<boolean>;
   clearFailover(leadership: Leadership, modRevision: number): Promise<boolean>;
+  /**
+   * Puts an operator's request into the failover key. False: another one is in progress there;
+   * one that is only scheduled is replaced (field D71).
+   */
+  writeFailover(request: NewFailover): Promise<boolean>;
+  /** Withdraws the request with this mod_revision. False: the key has changed. */
+  deleteFailover(modRevision: number): Promise<boolean>;
+  /** Replaces `/config` as seen; 0: it was not there. False: somebody else has changed it. */
+  replaceConfig(config: Readonly<Record<string, unknown>>, modRevision: number): Promise<boolean>;
   /** Hints from the watch; see {@link KeyValueStore.watch}. */
   watch(onHint: (why: string) => void): { stop(): void };
   close(): void;

@@ -48,7 +48,7 @@ describe('GET /patroni (C-3.3)', () => {
       replica({
         name: 'n3',
         paused: true,
-        pendingRestart: ['max_connections'],
+        pendingRestart: [{ name: 'max_connections', oldValue: '100', newValue: '120' }],
         cluster: view({ leader: null }),
         settings: settings({ tags: tags({ clonefrom: true }) }),
       }),
@@ -68,6 +68,7 @@ describe('GET /patroni (C-3.3)', () => {
       'tags',
       'database_system_identifier',
       'pending_restart',
+      'pending_restart_reason',
       'patroni',
       'tenure',
     ]);

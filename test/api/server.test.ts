@@ -101,6 +101,17 @@ describe('methods', () => {
   });
 });
 
+describe('a PostgreSQL that hangs', () => {
+  test('is not shown as it was before: no position, and no state but unknown (S4)', async () => {
+    const { url } = await serve(replica(), '127.0.0.1', () => new Promise(() => undefined));
+    const shown = (await (await fetch(`${url}/patroni`)).json()) as Record<string, unknown>;
+    expect(shown).toMatchObject({ state: 'unknown', role: 'replica' });
+    expect(shown).not.toHaveProperty('xlog');
+    // A health check asks nobody, and says what the latest tick saw (F6).
+    expect((await fetch(`${url}/replica`)).status).toBe(200);
+  });
+});
+
 describe('as HAProxy asks', () => {
   test.each([
     'OPTIONS /primary HTTP/1.0\r\n\r\n',

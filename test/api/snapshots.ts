@@ -58,6 +58,8 @@ export const member = (name: string, change: Partial<Member> = {}): Member => ({
   checkpointAfterPromote: true,
   tags: tags(),
   pendingRestart: false,
+  pendingRestartReason: null,
+  scheduledRestart: null,
   position: POSITION,
   replayLsn: POSITION,
   receiveLsn: POSITION,
@@ -188,6 +190,7 @@ export const primary = (change: Partial<Snapshot> = {}): Snapshot => ({
   job: null,
   nextTickDue: NOW + 9_000,
   pendingRestart: [],
+  scheduledRestart: null,
   systemIdentifier: SYSTEM_IDENTIFIER,
   ...change,
 });

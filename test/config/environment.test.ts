@@ -76,8 +76,17 @@ describe('variables', () => {
   });
 
   it('of what is not supported give the same warning as the file', () => {
-    expect(load({ PATRONI_RESTAPI_USERNAME: 'u' }).warnings[0]).toContain(
-      'restapi.authentication is not supported yet',
+    expect(load({ PATRONI_RESTAPI_CIPHERS: 'c' }).warnings[0]).toContain(
+      'restapi.ciphers is not supported yet',
     );
+  });
+
+  it('may hold the credentials of the REST API', () => {
+    const { config, warnings } = load({
+      PATRONI_RESTAPI_USERNAME: 'u',
+      PATRONI_RESTAPI_PASSWORD: '0',
+    });
+    expect(config.restapi.authentication).toEqual({ username: 'u', password: '0' });
+    expect(warnings).toEqual([]);
   });
 });

@@ -198,7 +198,7 @@ describe('what is not acted on', () => {
       'x',
       'postgresql.callbacks is not supported yet: no callback is run',
     ],
-    ['restapi.authentication.username', 'x', 'restapi.authentication is not supported yet: '],
+    ['restapi.ciphers', 'x', 'restapi.ciphers is not supported yet: '],
     [
       'watchdog.mode',
       'automatic',

@@ -44,7 +44,24 @@ const clusters: readonly Known<ClusterView>[] = [
       failover: { leader: 'n2', candidate: 'n3', scheduledAt: null, modRevision: 7 },
     }),
   ),
+  given.known(
+    given.cluster({
+      leader: { name: 'n2', leaseId: 'lease-n2', createRevision: 5, modRevision: 6 },
+      failover: { leader: 'n2', candidate: 'n3', scheduledAt: 'tomorrow', modRevision: 7 },
+    }),
+  ),
+  given.known(
+    given.cluster({
+      leader: { name: 'n2', leaseId: 'lease-n2', createRevision: 5, modRevision: 6 },
+      failover: { leader: null, candidate: 'n2', scheduledAt: null, modRevision: 4 },
+    }),
+  ),
   given.known(given.leaderless()),
+  given.known(
+    given.leaderless({
+      failover: { leader: null, candidate: 'n2', scheduledAt: null, modRevision: 4 },
+    }),
+  ),
   given.known(
     given.leaderless({
       handover: { leader: 'n1', floorLsn: 9000, timeline: 1, candidate: 'n3', modRevision: 9 },
@@ -116,7 +133,12 @@ const memories: readonly Memory[] = [
     leaderlessSince: given.NOW - 10,
     failures: failures('rewind'),
   }),
-  given.memory({ lastRole: 'replica', failures: failures('promote'), promotedHere: [1] }),
+  given.memory({
+    lastRole: 'replica',
+    failures: failures('promote'),
+    promotedHere: [1],
+    crashes: [1, 2, 3].map((ago) => given.NOW - ago),
+  }),
   given.memory({ lastRole: 'primary', failures: failures('start') }),
 ];
 const jobs: readonly Observation['job'][] = [
@@ -125,6 +147,7 @@ const jobs: readonly Observation['job'][] = [
   { ...given.ended('start', true, 'as primary'), outcome: null },
   { ...given.ended('promote', true), outcome: null },
   given.ended('handover', false, '', 'nobody caught up'),
+  given.ended('reinitialize', true, 'n1'),
   given.ended('stop', false, 'fast', 'timeout'),
 ];
 const modes: readonly Pick<Observation, 'stopping' | 'settings'>[] = [
@@ -133,13 +156,46 @@ const modes: readonly Pick<Observation, 'stopping' | 'settings'>[] = [
   { stopping: false, settings: given.settings({ paused: true }) },
   { stopping: true, settings: given.settings({ paused: true }) },
 ];
-const asked: readonly Pick<Observation, 'upstream' | 'vanishedLeaseMs' | 'peers'>[] = [
+const FILTER = { role: null, olderThan: null, pendingOnly: false };
+const NONE = { request: null, scheduledRestart: null };
+const asked: readonly Pick<
+  Observation,
+  'upstream' | 'vanishedLeaseMs' | 'peers' | 'request' | 'scheduledRestart'
+>[] = [
   {
+    ...NONE,
+    upstream: given.unknown('refused'),
+    vanishedLeaseMs: given.known(0),
+    peers: [],
+    request: { do: 'restart', id: 1, filter: FILTER, timeoutMs: null },
+  },
+  {
+    ...NONE,
+    upstream: given.known(given.upstream()),
+    vanishedLeaseMs: given.known(0),
+    peers: [],
+    request: { do: 'reinitialize', id: 1, force: true, fromLeader: false },
+  },
+  {
+    ...NONE,
+    upstream: given.unknown('refused'),
+    vanishedLeaseMs: given.known(0),
+    peers: [],
+    scheduledRestart: {
+      filter: FILTER,
+      timeoutMs: null,
+      at: '2026-12-01T03:00:00Z',
+      postmasterStartTime: null,
+    },
+  },
+  {
+    ...NONE,
     upstream: given.unknown('refused'),
     vanishedLeaseMs: given.known(0),
     peers: [given.peer('n3', 5000)],
   },
   {
+    ...NONE,
     upstream: given.known(
       given.upstream({ timeline: 2, history: [{ timeline: 1, switchLsn: 4000, reason: '' }] }),
     ),
@@ -155,8 +211,12 @@ function* situations(): Generator<Observation> {
         for (const memory of memories)
           for (const job of jobs)
             for (const mode of modes)
-              for (const answers of asked)
+              for (const answers of asked) {
+                // What an operator asks does not depend on what has been.
+                const requests = answers.request !== null || answers.scheduledRestart !== null;
+                if (requests && memory !== memories[0]) continue;
                 yield given.replica({ cluster, postgres, lease, memory, job, ...mode, ...answers });
+              }
 }
 
 const JOB_STEPS = new Set(['startJob']);
@@ -179,7 +239,9 @@ describe('every situation', () => {
       const leads = decision.steps.some(
         (step) =>
           step.do === 'startJob' &&
-          (step.job.kind === 'promote' || (step.job.kind === 'start' && step.job.as === 'primary')),
+          (step.job.kind === 'promote' ||
+            ((step.job.kind === 'start' || step.job.kind === 'restart') &&
+              step.job.as === 'primary')),
       );
       const wins = decision.steps.some((step) => step.do === 'campaign');
       if (
@@ -189,14 +251,16 @@ describe('every situation', () => {
       ) {
         expect.fail(`${decision.rule} makes a primary without a proven lease (S1)`);
       }
-      if (leads && observation.settings.paused) expect.fail(`${decision.rule} promotes in pause`);
+      const byOperator = ['paused.candidate', 'request.restart'].includes(decision.rule);
+      if (leads && observation.settings.paused && !byOperator)
+        expect.fail(`${decision.rule} promotes in pause`);
       if (leads && observation.postgres.interrupted !== null)
         expect.fail(`${decision.rule} starts a directory that is not whole (S7)`);
     }
     expect(count).toBeGreaterThan(100_000);
     const dead = rules.map((rule) => rule.id).filter((id) => !used.has(id));
     expect(dead).toEqual([]);
-  });
+  }, 60_000);
 
   it('is decided the same way twice', () => {
     for (const postgres of servers) {

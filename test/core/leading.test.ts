@@ -166,17 +166,62 @@ const cases: readonly {
     because: "a second daemon of this name must not take the first one's key",
   },
   {
-    given: 'a request to hand over',
+    given: 'D69: the third end within five minutes',
     observation: given.leader({
-      cluster: given.known(
-        given.cluster({
-          failover: { leader: 'n1', candidate: 'n3', scheduledAt: null, modRevision: 8 },
-        }),
-      ),
+      postgres: given.stopped('in production'),
+      memory: given.memory({
+        lastRole: 'primary',
+        crashes: [given.NOW - 200_000, given.NOW - 100_000, given.NOW - 10],
+      }),
     }),
-    rule: 'lead.hand-over',
-    steps: ['clearFailover', 'startJob'],
-    because: 'the named candidate is healthy',
+    rule: 'lead.crash-loop',
+    steps: ['resign'],
+    because: 'another member can serve',
+  },
+  {
+    given: 'three ends, one of them long ago',
+    observation: given.leader({
+      postgres: given.stopped('in production'),
+      memory: given.memory({
+        lastRole: 'primary',
+        crashes: [given.NOW - 400_000, given.NOW - 100_000, given.NOW - 10],
+      }),
+    }),
+    rule: 'lead.restart-in-place',
+    steps: ['startJob'],
+    because: 'that is no loop',
+  },
+  {
+    given: 'a crash loop, and no other member',
+    observation: given.leader({
+      cluster: given.known(given.cluster({ members: [given.member('n1')] })),
+      postgres: given.stopped('in production'),
+      memory: given.memory({
+        lastRole: 'primary',
+        crashes: [given.NOW - 30, given.NOW - 20, given.NOW - 10],
+      }),
+    }),
+    rule: 'lead.restart-in-place',
+    steps: ['startJob'],
+    because: 'there is nobody to give the lease to',
+  },
+  {
+    given: 'a restart that did not bring the primary back in time',
+    observation: given.leader({
+      postgres: given.running(given.primarySql(), {
+        sql: given.unknown('57P03'),
+        ready: 'rejecting',
+        standbySignal: false,
+      }),
+      memory: given.memory({
+        lastRole: 'primary',
+        primaryDownSince: given.NOW - 100,
+        failures: [{ kind: 'restart', at: given.NOW - 10, why: 'not up after 1000 ms' }],
+      }),
+    }),
+    rule: 'lead.give-up',
+    steps: ['startJob'],
+    because: 'its timeout is the start timeout of C-5.6; it is stopped, then the lease released',
   },
   {
     given: 'SIGTERM',
@@ -200,7 +245,7 @@ const cases: readonly {
     because: 'the lease was proven until then',
   },
   {
-    given: 'etcd that cannot be read, after the deadline',
+    given: 'D8: etcd that cannot be read, after the deadline',
     observation: given.leader({
       cluster: given.unknown('no endpoint answers'),
       lease: given.leaderLease({ deadline: given.NOW - 1 }),

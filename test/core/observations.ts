@@ -16,6 +16,8 @@ import type { Settings, Tags } from '../../src/core/settings.ts';
 
 export const SYSTEM = '7710215941031662088';
 export const NOW = 1_000_000;
+/** 2026-12-01T03:00:00Z */
+export const WALL_NOW = 1_796_094_000_000;
 
 export const plainTags: Tags = {
   nofailover: false,
@@ -62,6 +64,8 @@ export const member = (name: string, change: Partial<Member> = {}): Member => ({
   checkpointAfterPromote: true,
   tags: plainTags,
   pendingRestart: false,
+  pendingRestartReason: null,
+  scheduledRestart: null,
   position: 5000,
   replayLsn: 5000,
   receiveLsn: 5000,
@@ -197,6 +201,7 @@ export const memory = (change: Partial<Memory> = {}): Memory => ({
   startedAt: 0,
   lastLeader: { name: 'n1', leaseId: 'lease-n1', tenure: true },
   leaderlessSince: null,
+  memberSince: 0,
   primaryDownSince: null,
   lastRole: null,
   failures: [],
@@ -204,6 +209,9 @@ export const memory = (change: Partial<Memory> = {}): Memory => ({
   formerLeaseId: null,
   historyWrittenFor: null,
   notStreamingSince: null,
+  postmaster: null,
+  crashes: [],
+  failedHandover: null,
   ...change,
 });
 
@@ -260,6 +268,7 @@ export const ended = (kind: JobState['kind'], ok: boolean, detail = '', why = ''
 /** n2, a healthy replica of n1. */
 export const replica = (change: Partial<Observation> = {}): Observation => ({
   now: NOW,
+  wallNow: WALL_NOW,
   name: 'n2',
   settings: settings(),
   cluster: known(cluster()),
@@ -269,6 +278,8 @@ export const replica = (change: Partial<Observation> = {}): Observation => ({
   upstream: unknown('not asked'),
   vanishedLeaseMs: known(0),
   job: null,
+  request: null,
+  scheduledRestart: null,
   stopping: false,
   memory: memory({ lastRole: 'replica' }),
   ...change,

@@ -11,6 +11,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { z } from 'zod';
 import {
   binDir,
   Cluster,
@@ -18,6 +19,7 @@ import {
   Node,
   PostgresServer,
   processesIn,
+  waitFor,
 } from '../../scripts/lab/index.ts';
 import {
   expectNoServer,
@@ -46,10 +48,11 @@ function newcomer(name: string, config: Readonly<Record<string, unknown>> = {}):
   return Node.create(lab, { scope: cluster.scope, name, etcdHosts: cluster.etcd.hosts, config });
 }
 
-/** All keys but those that move by themselves. */
+/** All keys but those that come and go by themselves. */
 async function keys(): Promise<readonly string[]> {
+  const own = ['status', ...cluster.nodes.map((node) => `members/${node.name}`)];
   const all = await cluster.etcd.list('/service/');
-  return all.map((one) => one.key).filter((key) => !key.endsWith('/status'));
+  return all.map((one) => one.key).filter((key) => !own.some((name) => key.endsWith(`/${name}`)));
 }
 
 describe('the REST port is taken', () => {
@@ -114,6 +117,23 @@ describe('the data directory', () => {
     expect(await node.stop()).toMatchObject({ code: 0 });
   });
 
+  test('that is empty while nobody leads: left empty, and waited with', async () => {
+    const { etcd } = cluster;
+    const node = await Node.create(lab, { scope: 'lonely', name: 'n8', etcdHosts: etcd.hosts });
+    mkdirSync(node.dataDir, { mode: 0o700 });
+    await etcd.put('/service/lonely/initialize', '7000000000000000001');
+    await etcd.put('/service/lonely/config', '{"ttl":5,"loop_wait":1,"retry_timeout":2}');
+    const mark = logMark(node);
+    await node.start();
+    await logged(node, mark, /waiting for leader to bootstrap/);
+    const first = await lastSeen(node);
+    await waitFor('two more looks at the store', 15_000, async () => {
+      return (await lastSeen(node)) >= first + 2;
+    });
+    expect(readdirSync(node.dataDir)).toEqual([]);
+    await node.kill();
+  });
+
   test('that is not PostgreSQL’s', async () => {
     const node = await newcomer('n4');
     mkdirSync(join(node.dataDir, '2025'), { recursive: true });
@@ -139,6 +159,12 @@ describe('the data directory', () => {
     await expectRefusal(node, [`${rootsOwn}`, /belongs to user 0/, /this is user \d+/]);
   });
 });
+
+/** When this daemon last read the store, in seconds. */
+async function lastSeen(node: Node): Promise<number> {
+  const { json } = await node.rest('/patroni');
+  return z.object({ dcs_last_seen: z.number() }).parse(json).dcs_last_seen;
+}
 
 function isEmptyOfRoot(folder: string): boolean {
   try {

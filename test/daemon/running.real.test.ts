@@ -106,6 +106,20 @@ test('an unknown key is named, and the daemon runs all the same', () => {
   }
 });
 
+/** Idle, so that no new position makes the daemon write anyway. */
+test('a member’s own key is written again, with its lease', async () => {
+  for (const node of cluster.nodes) {
+    const key = `/service/${cluster.scope}/members/${node.name}`;
+    const before = await cluster.etcd.get(key);
+    await cluster.etcd.put(key, 'rubbish');
+    await waitFor(`${key} to be right again`, 10_000, async (seen) => {
+      const now = await cluster.etcd.get(key);
+      seen(now?.value ?? 'nothing');
+      return now?.lease === before?.lease && now?.value.startsWith('{"conn_url":"postgres://');
+    });
+  }
+});
+
 describe('SIGHUP', () => {
   test('with a broken or a wrong file: one message, and the old configuration stays', async () => {
     const { primary } = await pair(cluster);

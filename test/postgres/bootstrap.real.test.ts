@@ -110,7 +110,7 @@ test('what waits for a restart is named', async () => {
   await node.postgres.configure(settings({ parameters: { shared_buffers: '24MB' } }));
   await until('it is seen', async () => {
     const { sql } = await look(node);
-    return sql.known && sql.value.pendingRestart.includes('shared_buffers');
+    return sql.known && sql.value.pendingRestart.some(({ name }) => name === 'shared_buffers');
   });
 });
 

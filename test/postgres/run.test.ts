@@ -106,8 +106,9 @@ describe('processes', () => {
   });
 
   test('a zombie is dead although kill finds it (D60)', async () => {
-    // The shell's child ends; sleep, which takes the shell's place, never asks for it.
-    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], {
+    // The child ends after sleep has taken the shell's place: a shell might ask for it, sleep does not.
+    const script = '(until grep -q sleep /proc/$$/comm; do :; done) & echo $!; exec sleep 60';
+    const parent = spawn('sh', ['-c', script], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     started.push(parent);

@@ -172,13 +172,21 @@ test('the end of the WAL of a stopped standby is behind all it replayed, on the 
   await streaming(c);
   await lab.ask(b, 'INSERT INTO t VALUES (2)');
   await caughtUp(c, b);
+  const flushed = await flushOf(b);
+  b.postgres.killEverything();
+  await until('c has lost b', async () => {
+    const { sql } = await look(c);
+    return sql.known && sql.value.walReceiver === null;
+  });
+  // pg_control knows of the new timeline only from the next checkpoint on.
+  expect((await look(c)).sql).toMatchObject({ known: true, value: { timeline: 2 } });
   const replayed = await replayOf(c);
   c.postgres.killEverything();
   await until('c is gone', async () => {
     const { postmaster, orphans } = await look(c);
     return postmaster.kind === 'none' && orphans === 0;
   });
-  await expectEnd(c, 2, replayed, await flushOf(b));
+  await expectEnd(c, 2, replayed, flushed + 64 * 1024);
 });
 
 async function replayOf(node: Node): Promise<number> {

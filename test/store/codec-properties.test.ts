@@ -159,6 +159,8 @@ describe('properties', () => {
       checkpointAfterPromote: fc.boolean(),
       tags: fc.dictionary(fc.string(), fc.string()).map((raw) => decodeTags(raw)),
       pendingRestart: fc.boolean(),
+      pendingRestartReason: fc.constantFrom(null, { port: { old_value: '1', new_value: '?' } }),
+      scheduledRestart: fc.constantFrom(null, { schedule: '2026-12-01T03:00:00+00:00' }),
       position: fc.option(lsn),
       replayLsn: fc.option(lsn),
       receiveLsn: fc.option(lsn),

@@ -60,6 +60,21 @@ export class MemoryStore {
     return { clusterId: this.clusterId, revision: this.#revision, raftTerm: this.raftTerm };
   }
 
+  /** The key as it stands, without a client: for those who watch the world, not for agents. */
+  peek(key: string): KeyValue | null {
+    return this.#kvs.get(key) ?? null;
+  }
+
+  /** When the lease ends unless it is kept alive; null when there is none. */
+  leaseEnd(leaseId: string): number | null {
+    return this.#leases.get(leaseId)?.expiresAt ?? null;
+  }
+
+  /** Granted time to live, seconds; 0 when there is no such lease. */
+  ttlOf(leaseId: string): number {
+    return (this.#leases.get(leaseId)?.ttlMs ?? 0) / 1000;
+  }
+
   now(): Snapshot {
     this.expire();
     return { ...this.header(), kvs: this.#sorted() };

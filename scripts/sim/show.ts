@@ -1,0 +1,59 @@
+/** What `npm run sim` prints. */
+import { rules } from '../../src/core/decide.ts';
+import type { Totals } from '../../test/sim/totals.ts';
+
+export class Progress {
+  readonly #wanted: number;
+  readonly #beganAt = performance.now();
+  readonly #shares = new Map<number, Totals>();
+
+  constructor(wanted: number) {
+    this.#wanted = wanted;
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.#beganAt) / 1000;
+  }
+
+  show(share: number, sofar: Totals): void {
+    this.#shares.set(share, sofar);
+    if (!process.stdout.isTTY) return;
+    const shares = [...this.#shares.values()];
+    const done = shares.reduce((sum, { schedules }) => sum + schedules, 0);
+    const found = shares.reduce((sum, one) => sum + one.found.length, 0);
+    const filled = Math.floor((done / this.#wanted) * 30);
+    const bar = '#'.repeat(filled).padEnd(30, '.');
+    const rate = (done / this.seconds).toFixed(1);
+    process.stdout.write(
+      `\r[${bar}] ${done}/${this.#wanted}  ${rate} schedules/s  ${found} violations `,
+    );
+  }
+
+  end(): void {
+    if (process.stdout.isTTY) process.stdout.write('\n');
+  }
+}
+
+export function showTotals(totals: Totals, seconds: number): void {
+  const { schedules, virtualMs, events, promotions, acknowledged, lost, unguarded } = totals;
+  const times = Math.round(virtualMs / 1000 / seconds);
+  console.log(
+    `${schedules} schedules in ${seconds.toFixed(1)} s: ${(schedules / seconds).toFixed(1)}/s, ${Math.round(virtualMs / 1000)} virtual s (${times} times real time), ${events} events`,
+  );
+  console.log(
+    `${promotions} promotions; ${acknowledged} writes acknowledged, ${lost} of them lost by crashes, ${unguarded} while no agent guarded the server`,
+  );
+  console.log(
+    `two servers acknowledged at once for ${(totals.unfencedMs / 1000).toFixed(1)} s, always one of them without a running agent (its guard process is not built yet)`,
+  );
+  console.log(
+    `slowest recovery after the last fault: ${(totals.slowestHealMs / 1000).toFixed(1)} s`,
+  );
+  const faults = Object.entries(totals.faults).sort((a, b) => b[1] - a[1]);
+  console.log(`faults: ${faults.map(([kind, count]) => `${kind} ${count}`).join(', ')}`);
+  const never = rules.filter(({ id }) => !(id in totals.rules)).map(({ id }) => id);
+  console.log(
+    `rules: ${rules.length - never.length} of ${rules.length} decided; never: ${never.join(', ') || 'none'}`,
+  );
+  console.log(`violations: ${totals.found.length}`);
+}

@@ -1,0 +1,328 @@
+/** Who may take the free leader key, and who waits (contract 5.9, rules F4, S6). */
+import { describe, expect, it } from 'vitest';
+import { decide } from '../../src/core/decide.ts';
+import type { Observation } from '../../src/core/model.ts';
+import * as given from './observations.ts';
+
+const race = ['campaign', 'startJob'];
+
+const cases: readonly {
+  given: string;
+  observation: Observation;
+  rule: string;
+  steps: readonly string[];
+  because: string;
+}[] = [
+  {
+    given: 'the leader is gone and nobody is ahead',
+    observation: given.contender(),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'equal members race, the store decides',
+  },
+  {
+    given: 'D26: a peer has more WAL',
+    observation: given.contender({ peers: [given.peer('n3', 5001)] }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'a lagging copy is not promoted while a better one lives',
+  },
+  {
+    given: 'D26: this copy is far behind what the leader had',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({ status: { optime: 5000 + 1_048_577, slots: {}, retainSlots: [] } }),
+      ),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'operators bounded the loss by maximum_lag_on_failover',
+  },
+  {
+    given: 'D34: a leader that died writing, with every published position behind it',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          status: { optime: 9_000_000, slots: {}, retainSlots: [] },
+          members: [given.member('n2', { position: 5000 }), given.member('n3', { position: 5000 })],
+        }),
+      ),
+      postgres: given.running(given.standbySql('n1', { receiveLsn: 9_000_500, replayLsn: 5000 })),
+      peers: [given.peer('n3', 9_000_400)],
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because:
+      'what counts is what this node holds now, received counts as held, and no published position does',
+  },
+  {
+    given: 'D44: a peer with a higher timeline number that nobody recorded',
+    observation: given.contender({ peers: [given.peer('n3', 100, { timeline: 7 })] }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'numbers are no ancestry: its promotion never went through the store',
+  },
+  {
+    given: 'D44: an own timeline that nobody recorded',
+    observation: given.contender({
+      postgres: given.running(given.standbySql('n1', { timeline: 7, receiveLsn: 9000 })),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'a member on the recorded timeline lives',
+  },
+  {
+    given: 'a peer on a newer timeline that the store recorded',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          timelines: {
+            claims: [
+              [1, 'n1'],
+              [2, 'n3'],
+            ],
+            modRevision: 9,
+          },
+        }),
+      ),
+      peers: [given.peer('n3', 100, { timeline: 2 })],
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'it descends from the last leader',
+  },
+  {
+    given: 'a claim whose winner died before it promoted, with check_timeline',
+    observation: given.contender({
+      settings: given.settings({ checkTimeline: true }),
+      cluster: given.known(
+        given.leaderless({
+          timelines: {
+            claims: [
+              [1, 'n1'],
+              [2, 'n1'],
+            ],
+            modRevision: 9,
+          },
+        }),
+      ),
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'nobody is on timeline 2',
+  },
+  {
+    given: 'the floor of a hand-over that only a silent member has',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          members: [given.member('n2'), given.member('n3', { position: 6000 })],
+          handover: { leader: 'n1', floorLsn: 6000, timeline: 1, candidate: null, modRevision: 50 },
+        }),
+      ),
+      peers: [given.silent('n3')],
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'a planned hand-over loses nothing (F4)',
+  },
+  {
+    given: 'a hand-over to this member',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          handover: { leader: 'n1', floorLsn: 5000, timeline: 1, candidate: 'n2', modRevision: 50 },
+        }),
+      ),
+      peers: [],
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'it holds the floor and was named',
+  },
+  {
+    given: 'a hand-over to another member that answers',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          handover: { leader: 'n1', floorLsn: 5000, timeline: 1, candidate: 'n3', modRevision: 50 },
+        }),
+      ),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'the named one goes first',
+  },
+  {
+    given: 'a peer that still runs as a primary',
+    observation: given.contender({ peers: [given.peer('n3', 5000, { inRecovery: false })] }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'two primaries are worse than none',
+  },
+  {
+    given: 'a leader key deleted by hand one ttl ago, while its member lives on',
+    observation: given.contender({
+      vanishedLeaseMs: given.known(4000),
+      memory: given.memory({ lastRole: 'replica', leaderlessSince: given.NOW - 30_001 }),
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'its deadline is over, only its member key keeps the lease',
+  },
+  {
+    given: 'a leader that gave up without a floor, and a candidate that is far behind',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          status: { optime: 5000 + 1_048_577, slots: {}, retainSlots: [] },
+          handover: {
+            leader: 'n1',
+            floorLsn: null,
+            timeline: null,
+            candidate: null,
+            modRevision: 50,
+          },
+        }),
+      ),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'the lag limit holds for a crash, with or without a marker',
+  },
+  {
+    given: 'a leader that gave up, whose record still shows a position ahead',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          members: [given.member('n1', { position: 5100 }), given.member('n2'), given.member('n3')],
+          handover: {
+            leader: 'n1',
+            floorLsn: null,
+            timeline: null,
+            candidate: null,
+            modRevision: 50,
+          },
+        }),
+      ),
+      peers: [given.silent('n1'), given.peer('n3', 5000)],
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'it said itself that it cannot lead',
+  },
+  {
+    given: 'a store that came back empty of members, seen by one on an older timeline',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          members: [],
+          history: [{ timeline: 1, switchLsn: 4000, reason: 'x' }],
+        }),
+      ),
+      peers: [],
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'those on the newer timeline may come back a moment later (simulator, seed 153)',
+  },
+  {
+    given: 'a store that came back empty of members, seen by one behind the published position',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          members: [],
+          status: { optime: 6000, slots: { n1: 6000, n2: 5000, n3: 6000 }, retainSlots: [] },
+        }),
+      ),
+      peers: [],
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'n3 may come back with what is missing here (simulator, seed 153)',
+  },
+  {
+    given: 'a store that came back empty of members, seen by one that lacks nothing it knows of',
+    observation: given.contender({
+      cluster: given.known(given.leaderless({ members: [] })),
+      peers: [],
+      memory: given.memory({
+        lastRole: 'replica',
+        leaderlessSince: given.NOW - 100,
+        memberSince: null,
+      }),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'n3 may hold what was written after the last published position (simulator, 1-1223)',
+  },
+  {
+    given: 'the same, when nobody has come back in time',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          members: [],
+          history: [{ timeline: 1, switchLsn: 4000, reason: 'x' }],
+        }),
+      ),
+      peers: [],
+      memory: given.memory({ lastRole: 'replica', leaderlessSince: given.NOW - 6000 }),
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'absent members get a moment, not the cluster',
+  },
+  {
+    given: 'a crash right after the leader published a position that nobody has',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          status: { optime: 5100, slots: { n1: 5100, n2: 5000, n3: 5000 }, retainSlots: [] },
+        }),
+      ),
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'every member that is left has answered: there is nobody to wait for',
+  },
+  {
+    given: 'a standby_cluster section',
+    observation: given.contender({ settings: given.settings({ standbyCluster: true }) }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'this version runs none, and must not promote one',
+  },
+  {
+    given: 'a leader that ran Patroni and vanished',
+    observation: given.contender({
+      vanishedLeaseMs: given.known(4000),
+      memory: given.memory({
+        lastRole: 'replica',
+        lastLeader: { name: 'n1', leaseId: 'lease-n1', tenure: false },
+      }),
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'its releases carry no marker, so a living lease says nothing',
+  },
+  {
+    given: 'a nofailover member',
+    observation: given.contender({
+      settings: given.settings({ tags: { ...given.plainTags, nofailover: true } }),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'its tag says so',
+  },
+];
+
+describe('the race for the leader key', () => {
+  it.each(cases)('$given: $rule $steps, because $because', ({ observation, rule, steps }) => {
+    const decision = decide(observation);
+    expect(decision.rule, decision.why).toBe(rule);
+    expect(
+      decision.steps.map((step) => step.do),
+      decision.why,
+    ).toEqual(steps);
+  });
+});

@@ -1,0 +1,66 @@
+/** What one tick tells the next about ends that nobody asked for (field D69) and requests that failed (D28). */
+import { describe, expect, it } from 'vitest';
+import type { JobState, Memory, PostgresFacts } from '../src/core/model.ts';
+import { type Look, newMemory, remember } from '../src/memory.ts';
+import * as given from './core/observations.ts';
+
+const look = (now: number, postgres: PostgresFacts, change: Partial<Look> = {}): Look => ({
+  now,
+  name: 'n1',
+  cluster: given.known(given.cluster()),
+  postgres,
+  lease: given.leaderLease({ deadline: now + 20_000 }),
+  job: null,
+  ended: null,
+  ...change,
+});
+const up = (pid: number): PostgresFacts =>
+  given.running(given.primarySql(), {
+    postmaster: { kind: 'alive', pid, startTicks: pid, adopted: false },
+  });
+const down = given.stopped('in production');
+const after = (looks: readonly Look[]): Memory =>
+  looks.reduce(remember, newMemory(0, { promotedHere: [], leaseId: null }));
+const ended = (kind: JobState['kind'], ok = true): JobState => given.ended(kind, ok);
+
+describe('crashes', () => {
+  it('D69: each unplanned end of a primary counts once', () => {
+    const looks = [
+      look(1, up(10)),
+      look(2, down),
+      look(3, down),
+      look(4, up(11), { ended: ended('start') }),
+      look(5, down),
+    ];
+    expect(after(looks).crashes).toEqual([2, 5]);
+  });
+
+  it('D69: an end before the first look after the start counts too', () => {
+    const looks = [look(1, up(10)), look(2, down), look(3, down, { ended: ended('start') })];
+    expect(after(looks).crashes).toEqual([2, 3]);
+  });
+
+  it.each<[string, Partial<Look>]>([
+    ['by a job in progress', { job: { ...ended('handover'), outcome: null } }],
+    ['by a job that has ended', { ended: ended('stop') }],
+    ['without a lease', { lease: given.ownLease('n1') }],
+    ['by the fence, after the deadline', { lease: given.leaderLease({ deadline: 1 }) }],
+  ])('an end %s does not count', (_how, change) => {
+    expect(after([look(1, up(10)), look(2, down, change)]).crashes).toEqual([]);
+  });
+
+  it('nor does a process that cannot be seen', () => {
+    const hidden = { ...down, postmaster: { kind: 'unknown', why: 'EIO' } as const };
+    expect(after([look(1, up(10)), look(2, hidden), look(3, up(10))]).crashes).toEqual([]);
+  });
+});
+
+describe('a requested hand-over', () => {
+  it('is remembered when it failed, until another one has succeeded', () => {
+    const failed = { ...given.ended('handover', false, '', 'missed'), request: 8 };
+    const looks = [look(1, up(10)), look(2, down, { ended: failed })];
+    expect(after(looks).failedHandover).toEqual({ request: 8, why: 'missed' });
+    const again = { ...given.ended('handover', true), request: 9 };
+    expect(after([...looks, look(3, down, { ended: again })]).failedHandover).toBeNull();
+  });
+});

@@ -1,0 +1,178 @@
+/**
+ * What must hold in every run, watched from outside of all agents with the truth about every disk,
+ * lease and clock at hand. The first violation ends a run.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { decide } from '../../src/core/decide.ts';
+import type { Decision, Observation } from '../../src/core/model.ts';
+import { Losses } from './losses.ts';
+import type { Node } from './node.ts';
+import type { StoreTruth } from './store-truth.ts';
+import type { Wal, WalRecord } from './wal.ts';
+import type { Machine, Witness, World } from './world.ts';
+
+export interface Violation {
+  readonly kind: string;
+  /** Virtual ms. */
+  readonly at: number;
+  readonly text: string;
+}
+
+export interface Line {
+  readonly at: number;
+  readonly name: string;
+  readonly text: string;
+}
+
+/** A daemon that goes on after a stop may use this long until its overdue timers have acted, ms. */
+const RESUME_MS = 120;
+/** Rejoins and starts of one node in one run: more is going in circles. */
+const MOST_ATTEMPTS = 60;
+
+export class Checks implements Witness {
+  readonly violations: Violation[] = [];
+  readonly lines: Line[] = [];
+  /** How often each rule decided. */
+  readonly rules = new Map<string, number>();
+  /** Time that a PostgreSQL without a running daemon acknowledged beside another or without a lease, ms. */
+  unfencedMs = 0;
+  promotions = 0;
+  readonly losses: Losses;
+  readonly #world: World;
+  readonly #nodes: readonly Node[];
+  readonly #truth: StoreTruth;
+  readonly #recording: boolean;
+  /** Who wrote on each timeline. */
+  readonly #writers = new Map<number, string>();
+  readonly #promotedBy = new Map<number, string>();
+  readonly #attempts = new Map<string, number>();
+  readonly #pausedAt = new Map<string, number>();
+  #lookedAt = 0;
+
+  constructor(world: World, nodes: readonly Node[], truth: StoreTruth, recording: boolean) {
+    this.#world = world;
+    this.#nodes = nodes;
+    this.#truth = truth;
+    this.#recording = recording;
+    this.losses = new Losses(world, nodes, truth, (kind, text) => this.violate(kind, text));
+  }
+
+  violate(kind: string, text: string): void {
+    this.note('CHECK', `VIOLATION ${kind}: ${text}`);
+    this.violations.push({ kind, at: this.#world.scheduler.now, text });
+  }
+
+  /** After every event. */
+  look(): void {
+    const { now } = this.#world.scheduler;
+    const passed = now - this.#lookedAt;
+    this.#lookedAt = now;
+    let guarded: Node | null = null;
+    let unguarded = false;
+    for (const node of this.#nodes) {
+      if (!node.server.acknowledges) continue;
+      if (!this.guarded(node)) {
+        unguarded = true;
+        continue;
+      }
+      if (guarded !== null) {
+        this.violate('two primaries', `${guarded.name} and ${node.name} both acknowledge writes`);
+        return;
+      }
+      guarded = node;
+      if (!this.#truth.leased(node.name))
+        this.violate('no lease', `${node.name} acknowledges writes after its lease has ended`);
+    }
+    if (unguarded && guarded !== null) this.unfencedMs += passed;
+  }
+
+  /** The agent is there to keep its promise: running, not just back, and not told to let go. */
+  guarded(node: Node): boolean {
+    const { now } = this.#world.scheduler;
+    const { daemon } = node;
+    if (daemon === null || !daemon.process.runs || node.frozen) return false;
+    if (now - Math.max(daemon.process.resumedAt, node.thawedAt) < RESUME_MS) return false;
+    const { paused, retryTimeoutMs, ttlMs } = daemon.policy.settings;
+    if (paused) this.#pausedAt.set(node.name, now);
+    if (now - (this.#pausedAt.get(node.name) ?? Number.NEGATIVE_INFINITY) < ttlMs) return false;
+    // A primary found running gets this long to be proven (S8).
+    if (node.adopted && now - daemon.process.startedAt < retryTimeoutMs * 1.01 + 50) return false;
+    return this.#truth.initialized;
+  }
+
+  promoted(machine: Machine, timeline: number, before: WalRecord | null): void {
+    this.promotions += 1;
+    this.note(machine.name, `PROMOTED to timeline ${timeline} at ${before?.end ?? 0}`);
+    const earlier = this.#promotedBy.get(timeline);
+    if (earlier !== undefined)
+      this.violate('timeline twice', `${earlier} and ${machine.name} promoted to ${timeline}`);
+    this.#promotedBy.set(timeline, machine.name);
+    const holder = this.#truth.claimant(timeline);
+    if (holder !== machine.name)
+      this.violate('unclaimed timeline', `${machine.name} took ${timeline}, claimed by ${holder}`);
+    const node = this.#nodes.find(({ name }) => name === machine.name);
+    const { requested, vacancy } = this.#truth;
+    const asked = requested === machine.name || vacancy?.candidate === machine.name;
+    if (node?.daemon?.policy.settings.paused === true && !asked)
+      this.violate(
+        'promoted in pause',
+        `${machine.name} was promoted although it knows of the pause`,
+      );
+    this.losses.promoted(machine, before);
+  }
+
+  acknowledged(machine: Machine, record: WalRecord): void {
+    const writer = this.#writers.get(record.timeline);
+    if (writer === undefined) this.#writers.set(record.timeline, machine.name);
+    else if (writer !== machine.name)
+      this.violate('timeline twice', `${writer} and ${machine.name} write on ${record.timeline}`);
+    const node = this.#nodes.find(({ name }) => name === machine.name);
+    const bound = node !== undefined && this.guarded(node) && machine.server.alive;
+    this.losses.acknowledged(record, bound);
+  }
+
+  opened(machine: Machine, how: string): void {
+    this.#attempt(machine.name);
+    this.note(machine.name, `takes writes: ${how}`);
+  }
+
+  startedBroken(machine: Machine, why: string): void {
+    this.violate('started broken', `${machine.name} starts what a ${why} left in pieces`);
+  }
+
+  diverged(machine: Machine, upstream: Machine, why: string): void {
+    this.violate('silent divergence', `${machine.name} streams from ${upstream.name} ${why}`);
+  }
+
+  discarding(machine: Machine, wal: Wal, why: string, _from: Machine | null): void {
+    this.#attempt(machine.name);
+    this.note(machine.name, `gives up its data directory (${why})`);
+    this.losses.discarding(machine, wal, why);
+  }
+
+  #attempt(name: string): void {
+    const count = (this.#attempts.get(name) ?? 0) + 1;
+    this.#attempts.set(name, count);
+    if (count === MOST_ATTEMPTS)
+      this.violate('going in circles', `${name} rejoined ${count} times`);
+  }
+
+  decided(machine: Machine, decision: Decision, observation: Observation): void {
+    this.rules.set(decision.rule, (this.rules.get(decision.rule) ?? 0) + 1);
+    this.note(machine.name, `${decision.why} [${decision.rule}]`);
+    if (decision.rule === 'none' || decision.why === '')
+      this.violate('no rule', `${machine.name}: ${JSON.stringify(decision)}`);
+    if (!isDeepStrictEqual(decide(observation), decision))
+      this.violate('undetermined', `${machine.name} decides ${decision.rule} otherwise next time`);
+  }
+
+  said(machine: Machine, level: string, text: string): void {
+    if (level === 'crash' || text.includes('please report it as a bug'))
+      this.violate('agent error', `${machine.name}: ${text}`);
+    else if (level !== 'debug') this.note(machine.name, `${level}: ${text}`);
+  }
+
+  note(name: string, text: string): void {
+    if (this.#recording) this.lines.push({ at: this.#world.scheduler.now, name, text });
+  }
+}

@@ -1,0 +1,73 @@
+/** What survives every crash of a node: the data directory and the agent's state directory. */
+import type { ControlState } from '../../src/core/model.ts';
+import { type History, Wal } from './wal.ts';
+
+export interface ControlData {
+  state: ControlState;
+  /** Of the latest checkpoint. */
+  timeline: number;
+  checkpointLsn: number;
+  minRecoveryEndLsn: number;
+  minRecoveryEndTimeline: number;
+}
+
+export interface Marker {
+  readonly kind: 'bootstrap' | 'clone' | 'rewind';
+  /** The work is done beside the data directory, which stays as it is until the end. */
+  readonly beside: boolean;
+}
+
+export class Disk {
+  kind: 'empty' | 'cluster' = 'empty';
+  systemIdentifier = '';
+  wal = new Wal();
+  histories = new Map<number, History>();
+  control: ControlData = freshControl();
+  standbySignal = false;
+  /** Name of the node that primary_conninfo points at. */
+  upstream: string | null = null;
+  incarnation: string | null = null;
+  slots = new Map<string, number>();
+  /** The truth about it: in pieces, by what. Only the simulator knows; the agent has its marker. */
+  broken: 'clone' | 'rewind' | 'bootstrap' | null = null;
+  /** In the state directory. */
+  marker: Marker | null = null;
+  /** The agent's journal, in the state directory. */
+  journal: { readonly promotedHere: readonly number[]; readonly leaseId: string | null } = {
+    promotedHere: [],
+    leaseId: null,
+  };
+  /** The copy of `/config` in the data directory. */
+  config: Readonly<Record<string, unknown>> | null = null;
+
+  empty(): void {
+    this.kind = 'empty';
+    this.systemIdentifier = '';
+    this.wal = new Wal();
+    this.histories = new Map();
+    this.control = freshControl();
+    this.standbySignal = false;
+    this.upstream = null;
+    this.slots = new Map();
+    this.broken = null;
+    this.config = null;
+  }
+
+  /** A new, empty disk in place of the old one. */
+  replace(): void {
+    this.empty();
+    this.incarnation = null;
+    this.marker = null;
+    this.journal = { promotedHere: [], leaseId: null };
+  }
+}
+
+function freshControl(): ControlData {
+  return {
+    state: 'shut down',
+    timeline: 1,
+    checkpointLsn: 0,
+    minRecoveryEndLsn: 0,
+    minRecoveryEndTimeline: 0,
+  };
+}

@@ -1,0 +1,93 @@
+/** Asking the other agents over the simulated network, through the real body and the real parser. */
+import { patroniBody } from '../../src/api/patroni.ts';
+import { type Clock, within } from '../../src/clock.ts';
+import type { PeerFacts } from '../../src/core/model.ts';
+import { type PeerAddress, type Peers, parsePeer } from '../../src/peers.ts';
+import type { Runtime } from '../../src/runtime.ts';
+import type { DaemonProcess } from './process.ts';
+import type { World } from './world.ts';
+
+/** As the API waits for a fresh look at PostgreSQL, ms. */
+const FRESH_MS = 500;
+
+/** What answers at a node's REST address. */
+export interface Api {
+  readonly process: DaemonProcess;
+  readonly clock: Clock;
+  readonly runtime: Runtime;
+}
+
+export class SimPeers implements Peers {
+  readonly #world: World;
+  readonly #node: string;
+  readonly #process: DaemonProcess;
+  readonly #clock: Clock;
+  readonly #api: (name: string) => Api | null;
+
+  constructor(
+    world: World,
+    node: string,
+    own: { readonly process: DaemonProcess; readonly clock: Clock },
+    api: (name: string) => Api | null,
+  ) {
+    this.#world = world;
+    this.#node = node;
+    this.#process = own.process;
+    this.#clock = own.clock;
+    this.#api = api;
+  }
+
+  ask(members: readonly PeerAddress[], timeoutMs: number): Promise<PeerFacts[]> {
+    return Promise.all(
+      members.map(async ({ name, apiUrl }) => {
+        const host = hostOf(apiUrl);
+        const text = host === null ? null : await this.#get(host, timeoutMs);
+        const why = host === null ? 'it publishes no api_url' : 'no answer in time';
+        return { name, answer: text === null ? { known: false, why } : parsePeer(name, text) };
+      }),
+    );
+  }
+
+  async liveness(apiUrl: string, timeoutMs: number): Promise<boolean> {
+    const host = hostOf(apiUrl);
+    return host !== null && (await this.#get(host, timeoutMs)) !== null;
+  }
+
+  /** Null: no answer. */
+  #get(host: string, timeoutMs: number): Promise<string | null> {
+    const { network } = this.#world;
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(timeoutMs, () => resolve(null));
+      const end = (text: string | null): void =>
+        this.#process.deliver(() => {
+          cancel();
+          resolve(text);
+        });
+      network.send(this.#node, host, () => {
+        const api = this.#api(host);
+        const machine = this.#world.machine(host);
+        if (machine === null || !machine.up) return;
+        if (api === null) {
+          // Nothing listens there: the machine says so at once.
+          if (!machine.frozen) network.send(host, this.#node, () => end(null));
+          return;
+        }
+        api.process.deliver(() => {
+          answer(api).then(
+            (text) => network.send(host, this.#node, () => end(text)),
+            () => undefined,
+          );
+        });
+      });
+    });
+  }
+}
+
+async function answer({ clock, runtime }: Api): Promise<string> {
+  await within(clock, FRESH_MS, 'looking at PostgreSQL', runtime.freshen()).catch(() => undefined);
+  return JSON.stringify(patroniBody(runtime.status.snapshot()));
+}
+
+function hostOf(apiUrl: string | null): string | null {
+  return /^http:\/\/([^:/]+)/.exec(apiUrl ?? '')?.[1] ?? null;
+}
