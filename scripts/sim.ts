@@ -21,6 +21,7 @@ const USAGE = `usage: npm run sim -- [options]
   --out DIR         where violations are written (default ./sim-violations)
   --replay FILE     run one schedule again and print its story
   --seed-of SEED    print the story of the schedule with exactly this seed
+  --torn            with --seed-of: a crash may tear a promotion in two (an open problem)
   --variant NAME    break the agent on purpose; succeeds when that is noticed
   --variants        every broken variant, one after the other
   --help            this text`;
@@ -37,9 +38,12 @@ const { values } = parseArgs({
     'seed-of': { type: 'string' },
     variant: { type: 'string' },
     variants: { type: 'boolean', default: false },
+    torn: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
+
+const CRASHES = ['agent error', 'simulator error', 'unhandled rejection'];
 
 process.exitCode = await main();
 
@@ -50,7 +54,10 @@ async function main(): Promise<number> {
   if (values.replay !== undefined)
     return story(JSON.parse(readFileSync(values.replay, 'utf8')) as Schedule);
   const { generate } = await import('../test/sim/schedule.ts');
-  if (values['seed-of'] !== undefined) return story(generate(values['seed-of'], nodes()));
+  if (values['seed-of'] !== undefined) {
+    const schedule = generate(values['seed-of'], nodes());
+    return story(values.torn ? { ...schedule, tornPromotions: true } : schedule);
+  }
   return search();
 }
 
@@ -89,7 +96,8 @@ async function variant(name: string): Promise<number> {
   });
   const found = totals.found[0]?.violation;
   console.log(JSON.stringify({ schedules: totals.schedules, ...found }));
-  return found === undefined ? 1 : 0;
+  // An agent that merely crashes says nothing about what this variant breaks.
+  return found === undefined || CRASHES.includes(found.kind) ? 1 : 0;
 }
 
 async function search(): Promise<number> {

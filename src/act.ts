@@ -57,6 +57,10 @@ export class Act {
         return;
       case 'slots':
         return postgres.slots(step);
+      case 'killEverything':
+        postgres.freezeEverything();
+        postgres.killEverything();
+        return;
       case 'killOrphans':
         await postgres.killOrphans(ORPHANS_TIMEOUT_MS);
         return;

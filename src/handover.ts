@@ -28,8 +28,8 @@ export interface HandoverOptions {
   /** How long to wait for a candidate, ms. */
   readonly patienceMs: number;
   readonly stopTimeoutMs: number;
-  /** Release even when nobody caught up: this agent is going away. */
-  readonly releaseAnyway: boolean;
+  /** A candidate of another cluster is none. */
+  readonly systemIdentifier: string;
   readonly log: (level: 'info' | 'warning', text: string) => void;
 }
 
@@ -48,18 +48,25 @@ export async function handOver(options: HandoverOptions, progress: Progress): Pr
   const stopped = new AbortController();
   let end: WalPoint | null = null;
   let released: Promise<string> | null = null;
+  let settled = false;
   const stopping = options.postgres.stop('fast', {
     becomeStandby: true,
     timeoutMs: options.stopTimeoutMs,
+    // A candidate's walsender is what delivers the end: it is left alone until that is settled.
+    holdSenders: () => !settled,
     onShutDown: (point) => {
       end = point;
-      released = release(options, point, stopped.signal, progress);
+      released = release(options, point, stopped.signal, progress).finally(() => {
+        settled = true;
+      });
       released.catch(() => undefined);
     },
   });
   await stopping;
   stopped.abort();
-  if (released === null || end === null) return releaseBlind(options);
+  if (released === null || end === null) {
+    throw new PostgresError('PostgreSQL ended without a clean shutdown; keeping the lease');
+  }
   return released;
 }
 
@@ -71,15 +78,9 @@ async function release(
 ): Promise<string> {
   progress(`waiting for a candidate to hold ${formatLsn(end.lsn)}`);
   const holder = await firstHolder(options, end, stopped);
-  if (holder === null && !options.releaseAnyway && options.candidates.length > 0) {
+  if (holder === null && options.candidates.length > 0) {
     throw new PostgresError(
       `no candidate of ${options.candidates.map((candidate) => candidate.name).join(', ')} held ${formatLsn(end.lsn)} in ${options.patienceMs} ms; keeping the lease`,
-    );
-  }
-  if (holder === null) {
-    options.log(
-      'warning',
-      `no candidate holds ${formatLsn(end.lsn)}: what they lack is lost if this node does not come back`,
     );
   }
   const status = { optime: end.lsn, slots: {}, retainSlots: [] };
@@ -95,17 +96,8 @@ async function release(
   if (!given)
     throw new PostgresError('the leader key was not ours any more when it was to be released');
   return holder === null
-    ? 'released the lease; no candidate had caught up'
+    ? 'released the lease; there is no other candidate'
     : `released the lease; ${holder} holds everything`;
-}
-
-/** The server ended without a clean shutdown being seen: there is no floor to publish. */
-async function releaseBlind(options: HandoverOptions): Promise<string> {
-  await options.lease.resign(
-    { leader: options.name, floorLsn: null, timeline: null, candidate: options.named },
-    null,
-  );
-  return 'released the lease; the end of the shutdown was not seen';
 }
 
 async function firstHolder(
@@ -120,7 +112,7 @@ async function firstHolder(
     // After the server is gone nothing more is sent: what is under way arrives soon or never.
     if (stopped.aborted && grace === until) grace = options.clock.now() + AFTER_STOP_MS;
     const holder = await Promise.any(
-      options.candidates.map((candidate) => holds(options.postgres, candidate, end)),
+      options.candidates.map((candidate) => holds(options, candidate, end)),
     ).catch(() => null);
     if (holder !== null) return holder;
     await options.clock.wait(ASK_EVERY_MS);
@@ -129,9 +121,17 @@ async function firstHolder(
 }
 
 /** @throws when the candidate does not hold `end`, or cannot be asked */
-async function holds(postgres: Postgres, candidate: Upstream, end: WalPoint): Promise<string> {
+async function holds(
+  { postgres, systemIdentifier }: Pick<HandoverOptions, 'postgres' | 'systemIdentifier'>,
+  candidate: Upstream,
+  end: WalPoint,
+): Promise<string> {
   const facts = await postgres.askUpstream(candidate, ASK_TIMEOUT_MS);
-  if (!facts.inRecovery || facts.lsn < end.lsn)
-    throw new PostgresError(`${candidate.name} is at ${formatLsn(facts.lsn)}`);
+  // A position on another timeline, or of another cluster, says nothing about ours (S6).
+  const heir = facts.timeline === end.timeline && facts.systemIdentifier === systemIdentifier;
+  if (!heir || !facts.inRecovery || facts.lsn < end.lsn)
+    throw new PostgresError(
+      `${candidate.name} is at ${formatLsn(facts.lsn)} on timeline ${facts.timeline}`,
+    );
   return candidate.name;
 }

@@ -21,6 +21,13 @@ interface Grant {
   readonly ttlSeconds: number;
 }
 
+/** A lease for a new ttl, on its way into use. Nobody renews it. */
+interface Next extends Grant {
+  readonly ttlMs: number;
+  /** When it was last known to begin anew. */
+  readonly since: number;
+}
+
 export interface LeaseKeeperOptions {
   readonly store: Store;
   readonly clock: Clock;
@@ -42,7 +49,7 @@ export class LeaseKeeper {
   #grantedMs = 0;
   #leadership: Leadership | null = null;
   /** Granted for a new ttl, not in use yet. */
-  #next: Grant | null = null;
+  #next: Next | null = null;
   #deadline: number | null = null;
   #stop = new AbortController();
   #wake = new AbortController();
@@ -84,21 +91,56 @@ export class LeaseKeeper {
   /** New policy. A changed ttl needs a new lease; a leader's key is moved to it (contract 2.2). */
   async configure(ttlMs: number, retryTimeoutMs: number): Promise<void> {
     this.#retryTimeoutMs = retryTimeoutMs;
+    // A move that failed is ended first, whatever is asked for now: its answer may have been lost
+    // after the key was moved.
+    await this.#move().catch((error: unknown) => {
+      if (!(error instanceof LeaseGone)) throw error;
+    });
     if (ttlMs === this.#ttlMs) return;
-    const former = this.#leadership;
-    // Kept over a failed try: the answer may have been lost after the key was moved to it.
-    this.#next ??= await this.#options.store.grantLease(Math.ceil(ttlMs / 1000));
+    const since = this.#options.clock.now();
+    const granted = await this.#options.store.grantLease(Math.ceil(ttlMs / 1000));
+    this.#next = { ...granted, ttlMs, since };
+    await this.#move();
+  }
+
+  /**
+   * Puts the next lease, if there is one, into use, with the leader key if that is ours. The lease
+   * stays the next one until the outcome is known.
+   * @throws LeaseGone it ran out before the key was moved: another has to be granted
+   */
+  async #move(): Promise<void> {
+    if (this.#next !== null) await this.#freshen(this.#next);
     const next = this.#next;
-    const moved =
-      former === null
-        ? null
-        : await this.#options.store.takeOver(this.#options.name, next.leaseId, former);
+    const former = this.#leadership;
+    if (next === null) return;
+    let moved: CampaignResult | null = null;
+    try {
+      const { store, name } = this.#options;
+      if (former !== null) moved = await store.takeOver(name, next.leaseId, former);
+    } catch (error) {
+      // Said by the transaction itself, unlike the word of a keep-alive: the key is not on it.
+      if (error instanceof LeaseGone && this.#next?.leaseId === next.leaseId) this.#next = null;
+      throw error;
+    }
+    // The renewal and the new policy may both have come to move it.
+    if (this.#next?.leaseId !== next.leaseId) return;
     this.#next = null;
-    this.#ttlMs = ttlMs;
+    this.#ttlMs = next.ttlMs;
     this.#use(next);
     if (moved === null) return;
     if (moved.won) await this.#lead(moved.leadership);
     else this.#lose(`moving the leader key to a new lease failed: ${moved.why}`);
+  }
+
+  /** A lease that waited for a second try is kept alive before the key is put on it. */
+  async #freshen(next: Next): Promise<void> {
+    const now = this.#options.clock.now();
+    if (now - next.since <= next.ttlSeconds * 500) return;
+    const { ttlSeconds } = await this.#options.store.keepAlive(next.leaseId);
+    if (this.#next !== next) return;
+    if (ttlSeconds > 0) this.#next = { ...next, since: now };
+    // A leader's key may be on it, and a deposed member may be wrong: then the move itself decides.
+    else if (this.#leadership === null) this.#next = null;
   }
 
   /** Takes the free leader key. Does not wait longer than the store's own deadline. */
@@ -242,6 +284,8 @@ export class LeaseKeeper {
       this.#options.onDeadline(this.#deadline, this.#ttlMs);
       return;
     }
+    // Lost to our own next lease: the answer to the move has not come, or never will.
+    if (renewal.lost && this.#next !== null) return this.#move();
     if (renewal.lost) this.#lose(renewal.why);
     if (renewal.ttlSeconds === 0) this.#forgetLease();
     if (!renewal.lost) throw new Error(renewal.why);

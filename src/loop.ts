@@ -52,10 +52,12 @@ export class Loop {
   #logged = '';
   #failure = '';
   #checkpoint: Promise<void> | null = null;
+  #lastTick: number;
 
   constructor(options: LoopOptions) {
     this.#options = options;
     this.#memory = options.memory;
+    this.#lastTick = options.clock.now();
   }
 
   /** Cuts the wait in progress short, or skips the next one. */
@@ -70,6 +72,11 @@ export class Loop {
     this.hint('told to stop');
   }
 
+  /** When the last tick came to its end, monotonic ms. */
+  get lastTick(): number {
+    return this.#lastTick;
+  }
+
   historyWritten(timeline: number): void {
     this.#memory = { ...this.#memory, historyWrittenFor: timeline };
   }
@@ -82,6 +89,7 @@ export class Loop {
       this.#wake = new AbortController();
       const { exit, waitMs, decision } = await this.#guardedTick();
       if (exit !== null) return exit;
+      this.#lastTick = clock.now();
       status.decided(decision, clock.now() + waitMs);
       await clock.wait(waitMs, this.#wake.signal);
     }
@@ -111,6 +119,9 @@ export class Loop {
   }> {
     const { sources, lease, jobs, status, name } = this.#options;
     const leadership = lease.leadership;
+    // As it was before the look: what a job does while the look goes on may not be in it.
+    const job = jobs.state;
+    const ended = jobs.takeEnded();
     let seen = await look(sources, this.#options.settings());
     const obstacle = await this.#options.onSeen(seen);
     if (obstacle !== null) {
@@ -120,13 +131,15 @@ export class Loop {
     // The leader key was moved meanwhile: the view is older than this node's own write (S3).
     if (lease.leadership !== leadership) seen = await look(sources, this.#options.settings());
     const settings = this.#options.settings();
-    this.#memory = remember(this.#memory, {
+    const memory = remember(this.#memory, {
       ...seen,
       name,
       lease: lease.facts(),
-      job: jobs.state,
-      ended: jobs.takeEnded(),
+      job,
+      ended,
     });
+    // A promotion that failed has used its number up all the same (S6).
+    this.#memory = { ...memory, promotedHere: this.#options.journal.node.promotedHere };
     status.sawPostgres(seen.postgres, seen.since);
     status.looked(seen.cluster, this.#memory);
     this.#standDown(seen);
@@ -134,7 +147,7 @@ export class Loop {
       name,
       settings,
       lease: lease.facts(),
-      job: jobs.state,
+      job,
       request: this.#options.requests.waiting,
       scheduledRestart: this.#options.requests.scheduled,
       stopping: this.#stopping,
@@ -149,19 +162,22 @@ export class Loop {
     this.#checkpointAfterPromotion();
     return {
       exit,
-      waitMs: done ? decision.wakeInMs : Math.min(decision.wakeInMs, AFTER_FAILURE_MS),
+      waitMs: done ? decision.wakeInMs : AFTER_FAILURE_MS,
       decision,
     };
   }
 
   /** The fence stands down only on proof that there is nothing to stop (rule S1). */
-  #standDown({ postgres }: Seen): void {
+  #standDown({ postgres, since }: Seen): void {
     const { lease, fence, jobs } = this.#options;
     const quiet =
       (postgres.postmaster.kind === 'none' && postgres.orphans === 0) ||
       (postgres.sql.known && postgres.sql.value.inRecovery);
     if (this.#options.settings().paused) fence.disarm();
     if (!quiet || jobs.running || lease.facts().holdsLeaderKey) return;
+    // Work that ended during the look may have started what the look did not see.
+    const ended = jobs.state?.outcome?.endedAt ?? Number.NEGATIVE_INFINITY;
+    if (ended >= since) return;
     fence.disarm();
     lease.clearDeadline();
   }

@@ -50,6 +50,9 @@ export interface RuntimeOptions {
   readonly onSeen?: () => Promise<void>;
 }
 
+/** Beyond everything that bounds a tick, ms. */
+const STUCK_AFTER_MS = 10_000;
+
 /** A fresh look for peers is not repeated within this time, ms. */
 const FRESH_MS = 50;
 
@@ -95,7 +98,7 @@ export class Runtime {
       onDeadline: (deadline, ttlMs) => {
         if (!policy.settings.paused) this.#fence.arm(deadline, ttlMs);
       },
-      healthy: () => true,
+      healthy: () => this.#healthy(),
     });
     this.#fence = new SelfFence({
       clock,
@@ -171,6 +174,8 @@ export class Runtime {
     const resumed = this.status.snapshot().paused && !settings.paused;
     this.status.settings = settings;
     store.retryTimeoutMs = settings.retryTimeoutMs;
+    // By then every deadline that was proven before is over (S3).
+    store.forgetAfterMs = settings.ttlMs + settings.retryTimeoutMs;
     if (resumed) this.#endPause(settings);
     try {
       await this.#lease.configure(settings.ttlMs, settings.retryTimeoutMs);
@@ -265,6 +270,15 @@ export class Runtime {
       this.#options.say('info', `a restart is scheduled for ${plan.at}`);
   }
 
+  /** A loop that is stuck decides nothing: its node must not keep the lease (rule F2). */
+  #healthy(): boolean {
+    const { clock, policy } = this.#options;
+    if (this.#loop === null) return true;
+    const { ttlMs, loopWaitMs, retryTimeoutMs } = policy.settings;
+    const longest = loopWaitMs + 2 * retryTimeoutMs + ttlMs + STUCK_AFTER_MS;
+    return clock.now() - this.#loop.lastTick < longest;
+  }
+
   /** False only on proof: stopped, or in recovery with nothing under way that would change it. */
   #mayTakeWrites(): boolean {
     const { postgres, job } = this.status.snapshot();
@@ -273,16 +287,22 @@ export class Runtime {
     const starts = job?.kind === 'start' || job?.kind === 'restart';
     if (running && starts && job.detail === 'as primary') return true;
     if (postgres === null) return true;
+    // What was seen before the last work ended says nothing of what it left running.
+    if (job !== null && job.outcome !== null && this.status.seenSince <= job.outcome.endedAt)
+      return true;
     if (postgres.postmaster.kind === 'none' && postgres.orphans === 0) return false;
     return !(postgres.sql.known && postgres.sql.value.inRecovery);
   }
 
   async #lookAtPostgres(): Promise<void> {
     const since = this.#options.clock.now();
-    const facts = await this.#options.postgres.observe({ searchWalEnd: false });
-    this.status.sawPostgres(facts, since);
-    this.#freshAt = this.#options.clock.now();
-    this.#fresh = null;
+    try {
+      const facts = await this.#options.postgres.observe({ searchWalEnd: false });
+      this.status.sawPostgres(facts, since);
+      this.#freshAt = this.#options.clock.now();
+    } finally {
+      this.#fresh = null;
+    }
   }
 }
 

@@ -78,6 +78,7 @@ export class Status implements StatusSource {
   #nextTickDue: number;
   #gone: string | null = null;
   #goneAt: number | null = null;
+  #seenSince = Number.NEGATIVE_INFINITY;
 
   constructor(
     identity: Identity,
@@ -128,8 +129,14 @@ export class Status implements StatusSource {
     // A look that began before the server went may bring back what is over.
     if (this.#goneAt !== null && since < this.#goneAt) return;
     this.#postgres = postgres;
+    this.#seenSince = since;
     this.#gone = null;
     this.#goneAt = null;
+  }
+
+  /** When the look began that the present facts about the local server come from, monotonic ms. */
+  get seenSince(): number {
+    return this.#seenSince;
   }
 
   decided(decision: Pick<Decision, 'rule' | 'why'>, nextTickDue: number): void {

@@ -114,7 +114,8 @@ export class Work {
     const { jobs, postgres } = this.#options;
     if (job.as === 'primary') this.#mustHoldLease(seen.settings.ttlMs);
     const timeoutMs = startTimeoutMs(job.as, seen);
-    jobs.begin('start', `as ${job.as}`, async (progress, signal) => {
+    const of = job.as === 'standby' && job.upstream !== null ? ` of ${job.upstream.name}` : '';
+    jobs.begin('start', `as ${job.as}${of}`, async (progress, signal) => {
       const upstream = job.as === 'standby' ? job.upstream : null;
       await postgres.start(job.as, upstream, timeoutMs, progress, signal);
       return `PostgreSQL is up as ${job.as}`;
@@ -171,7 +172,7 @@ export class Work {
           named: job.named,
           patienceMs: HANDOVER_PATIENCE_MS,
           stopTimeoutMs: STOP_TIMEOUT_MS,
-          releaseAnyway: !job.thenStandby,
+          systemIdentifier: seen.postgres.sql.known ? seen.postgres.sql.value.systemIdentifier : '',
           log,
         },
         progress,

@@ -1,6 +1,6 @@
 /** The shortest hand-over, and what it never does (rule F4; field D8, D27, D28, D64, D68). */
 import { describe, expect, it } from 'vitest';
-import type { Handover, Upstream, WalPoint } from '../src/core/model.ts';
+import type { Handover, Upstream, UpstreamFacts, WalPoint } from '../src/core/model.ts';
 import { type HandoverOptions, handOver } from '../src/handover.ts';
 import { Jobs } from '../src/jobs.ts';
 import { PostgresError } from '../src/postgres/postgres.ts';
@@ -20,6 +20,8 @@ class Scene {
   checkpoint: () => Promise<void> = async () => undefined;
   resign: () => Promise<boolean> = async () => true;
   cleanEnd = true;
+  stranger: Partial<UpstreamFacts> = {};
+  held: (() => boolean) | undefined;
 
   run(change: Partial<HandoverOptions> = {}): Promise<string> {
     const postgres = {
@@ -29,15 +31,26 @@ class Scene {
       },
       stop: async (
         mode: string,
-        options: { becomeStandby: boolean; onShutDown?: (end: WalPoint) => void },
+        options: {
+          becomeStandby: boolean;
+          onShutDown?: (end: WalPoint) => void;
+          holdSenders?: () => boolean;
+        },
       ) => {
         this.done.push(`stop ${mode}${options.becomeStandby ? ', to be a standby' : ''}`);
+        this.held = options.holdSenders;
         if (this.cleanEnd) options.onShutDown?.(END);
       },
       askUpstream: async ({ name }: Upstream) => {
         const lsn = this.positions[name];
         if (lsn === undefined) throw new PostgresError('no answer');
-        return given.upstream({ name, lsn, inRecovery: true });
+        return given.upstream({
+          name,
+          lsn,
+          inRecovery: true,
+          timeline: END.timeline,
+          ...this.stranger,
+        });
       },
     };
     const lease = {
@@ -57,7 +70,7 @@ class Scene {
         named: null,
         patienceMs: 10_000,
         stopTimeoutMs: 60_000,
-        releaseAnyway: false,
+        systemIdentifier: given.SYSTEM,
         log: () => undefined,
         ...change,
       },
@@ -136,11 +149,39 @@ describe('a hand-over', () => {
     expect(await work).toContain('released');
   });
 
-  it('releases without a floor when the end was not seen', async () => {
+  it('keeps the lease when no clean end was seen: what it would hand over is not known', async () => {
     const scene = new Scene();
     scene.cleanEnd = false;
-    await scene.run();
-    expect(scene.marker).toMatchObject({ floorLsn: null, candidate: null });
+    await expect(scene.run()).rejects.toThrow('without a clean shutdown');
+    expect(scene.done).not.toContain('resign');
+  });
+
+  it('S6: a higher position on another timeline, or of another cluster, holds nothing of ours', async () => {
+    for (const stranger of [{ timeline: 7 }, { systemIdentifier: '1' }]) {
+      const scene = new Scene();
+      scene.positions.n2 = END.lsn + 1000;
+      scene.stranger = stranger;
+      const failed = scene.run({ candidates: [upstream('n2')] }).catch(String);
+      await scene.pass(12_000);
+      expect(await failed).toContain('keeping the lease');
+    }
+  });
+
+  it('F4: leaves the walsenders alone until somebody holds the end', async () => {
+    const scene = new Scene();
+    const work = scene.run();
+    await scene.pass(200);
+    expect(scene.held?.()).toBe(true);
+    scene.positions.n2 = END.lsn;
+    await scene.pass(100);
+    await work;
+    expect(scene.held?.()).toBe(false);
+  });
+
+  it('without any other member releases with the floor', async () => {
+    const scene = new Scene();
+    await scene.run({ candidates: [] });
+    expect(scene.marker).toMatchObject({ floorLsn: END.lsn, candidate: null });
   });
 });
 

@@ -14,6 +14,7 @@ let etcd: MemoryStore;
 let client: MemoryClient;
 let keeper: LeaseKeeper;
 let deadlines: number[];
+let losses: string[];
 
 /** Lets everything that is due happen, in small steps of time. */
 async function pass(ms: number): Promise<void> {
@@ -28,6 +29,7 @@ beforeEach(async () => {
   etcd = new MemoryStore(clock);
   client = etcd.client();
   deadlines = [];
+  losses = [];
   const store = new ClusterStore(client, {
     namespace: 'service',
     scope: 'test',
@@ -38,7 +40,9 @@ beforeEach(async () => {
     store,
     clock,
     name: 'n1',
-    log: () => undefined,
+    log: (_level, text) => {
+      if (text.startsWith('lost')) losses.push(text);
+    },
     onChange: () => undefined,
     onDeadline: (deadline) => deadlines.push(deadline),
     healthy: () => true,
@@ -176,6 +180,115 @@ describe('the lease keeper', () => {
     expect(holdsLeaderKey).toBe(true);
     expect(etcd.now().kvs.find((kv) => kv.key === LEADER)?.leaseId).toBe(leaseId);
     expect(deadline).toBeGreaterThan(clock.now() + 6000);
+  });
+
+  describe('a move to a new ttl that failed once', () => {
+    const configure = async (ttlMs: number, ms = 1000): Promise<unknown> => {
+      const change = keeper.configure(ttlMs, 1000).catch((error: unknown) => error);
+      await pass(ms);
+      return change;
+    };
+    const leaderLease = (): string | null | undefined =>
+      etcd.now().kvs.find((kv) => kv.key === LEADER)?.leaseId;
+    /** The leader key is ours, on the lease in use, and stays so. */
+    const expectLeading = async (): Promise<void> => {
+      await pass(2 * 12_000);
+      expect(keeper.facts().holdsLeaderKey).toBe(true);
+      expect(leaderLease()).toBe(keeper.facts().leaseId);
+      expect(losses).toEqual([]);
+    };
+
+    it('is not tried for ever with a lease that ran out meanwhile', async () => {
+      await lead();
+      client.failOnce('transact', 'refused connection');
+      expect(await configure(12_000)).toBeInstanceOf(Error);
+      await pass(13_000);
+      expect(await configure(12_000)).toBeUndefined();
+      expect(keeper.ttlMs).toBe(12_000);
+      await expectLeading();
+    });
+
+    it('nor when only the move itself finds out', async () => {
+      await lead();
+      client.failOnce('transact', 'refused connection');
+      await configure(12_000);
+      await pass(13_000);
+      client.failOnce('keepAlive', 'deposed member');
+      expect(await configure(12_000)).toBeUndefined();
+      await expectLeading();
+    });
+
+    it('keeps the lease alive that has waited before the key is put on it', async () => {
+      await lead();
+      client.failOnce('transact', 'refused connection');
+      await configure(12_000);
+      await pass(10_000);
+      const remaining: number[] = [];
+      const transact = etcd.transact.bind(etcd);
+      etcd.transact = (compare, effects, otherwise) => {
+        for (const one of effects) {
+          if (!('put' in one) || one.put !== LEADER) continue;
+          remaining.push(etcd.timeToLive(one.leaseId ?? '').remainingSeconds);
+        }
+        return transact(compare, effects, otherwise);
+      };
+      expect(await configure(12_000)).toBeUndefined();
+      expect(remaining).toEqual([12]);
+      await expectLeading();
+    });
+
+    it('leaves nothing behind when it is not wanted any more', async () => {
+      await lead();
+      client.failOnce('transact', 'refused connection');
+      await configure(12_000);
+      await pass(13_000);
+      await configure(TTL_MS);
+      const calls: string[] = [];
+      client.fault = (call) => {
+        calls.push(call);
+        return null;
+      };
+      await keeper.configure(TTL_MS, 1000);
+      expect(calls).toEqual([]);
+      await expectLeading();
+    });
+
+    it('is no loss of the key when it arrived and nobody heard of it', async () => {
+      await lead();
+      const before = keeper.facts().leaseId;
+      let moving = true;
+      client.fault = (call) => (call === 'transact' && moving ? 'lost answer' : null);
+      const change = keeper.configure(12_000, 1000).catch((error: Error) => error);
+      await pass(200);
+      moving = false;
+      expect(await change).toBeInstanceOf(Error);
+      expect(leaderLease()).not.toBe(before);
+      // The renewal finds the key on the other lease, before the loop comes back with the policy.
+      await expectLeading();
+      expect(keeper.ttlMs).toBe(12_000);
+    });
+
+    it('is ended first when yet another ttl, or the old one, is asked for', async () => {
+      for (const ttlMs of [9000, TTL_MS]) {
+        if (!keeper.facts().holdsLeaderKey) await lead();
+        client.fault = (call) => (call === 'transact' ? 'lost answer' : null);
+        const change = keeper.configure(12_000, 1000).catch((error: Error) => error);
+        await pass(100);
+        client.fault = () => null;
+        await change;
+        expect(await configure(ttlMs)).toBeUndefined();
+        expect(keeper.ttlMs).toBe(ttlMs);
+        expect(etcd.ttlOf(leaderLease() ?? '')).toBe(ttlMs / 1000);
+        await expectLeading();
+      }
+    });
+
+    it('costs a replica nothing either', async () => {
+      client.failOnce('grant', 'refused connection');
+      expect(await configure(12_000)).toBeInstanceOf(Error);
+      expect(await configure(12_000)).toBeUndefined();
+      expect(etcd.ttlOf(keeper.facts().leaseId ?? '')).toBe(12);
+    });
   });
 
   it('S8: gives a primary found at start its time to be proven, and tells the fence', () => {

@@ -6,6 +6,7 @@ import { decision, memberNamed, type Rule, runningJob, type Situation } from './
 export const busy: readonly Rule[] = [
   { id: 'busy.lost-leadership', when: lostLeadership },
   { id: 'busy.source-gone', when: sourceGone },
+  { id: 'busy.upstream-gone', when: upstreamGone },
   {
     id: 'busy.wait',
     when: ({ seen }) => {
@@ -27,6 +28,27 @@ function lostLeadership({ seen, otherLeader }: Situation): Decision | null {
     seen,
     'busy.lost-leadership',
     `${otherLeader.name} took the lease while PostgreSQL was starting`,
+    [{ do: 'cancelJob' }],
+    100,
+  );
+}
+
+const STANDBY_OF = 'as standby of ';
+/** A start that is nearly there is not cut for a new leader, ms. */
+const STARTING_MS = 10_000;
+
+/** A standby that is not consistent yet waits for WAL that only its upstream could send. */
+function upstreamGone({ seen, otherLeader }: Situation): Decision | null {
+  const job = runningJob(seen);
+  if (job?.kind !== 'start' || !job.detail.startsWith(STANDBY_OF) || otherLeader === null)
+    return null;
+  const upstream = job.detail.slice(STANDBY_OF.length);
+  if (upstream === otherLeader.name || upstream === seen.settings.tags.replicatefrom) return null;
+  if (seen.now - job.startedAt < STARTING_MS) return null;
+  return decision(
+    seen,
+    'busy.upstream-gone',
+    `starting as a standby of ${upstream}, but ${otherLeader.name} leads; beginning anew`,
     [{ do: 'cancelJob' }],
     100,
   );

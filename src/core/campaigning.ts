@@ -5,6 +5,8 @@ import { pauseAfterFailure } from './joining.ts';
 import type { ClusterView, Decision, Handover } from './model.ts';
 import { decision, type Rule, runsAsPrimary, runsAsStandby, type Situation } from './rules.ts';
 
+/** After so many failures in a row others are given the chance, for as long as they are remembered. */
+const PROMOTION_TRIES = 3;
 const SOON_MS = 250;
 
 export const campaigning: readonly Rule[] = [
@@ -27,28 +29,30 @@ function noLease({ seen }: Situation): Decision | null {
 
 /** A primary that others have left behind must not come back as one (field D13). */
 function stalePrimary(s: Situation): Decision | null {
-  const { seen, cluster, sql } = s;
+  const { seen, sql } = s;
   if (!runsAsPrimary(s) || sql === null || sql.timeline === null) return null;
-  const own = sql.timeline;
-  const recorded = clusterTimeline(cluster.history) ?? 0;
-  const ahead = cluster.members.find(
-    (member) => member.name !== seen.name && (member.timeline ?? 0) > own,
-  );
   const alive = seen.peers.find((peer) => peer.answer.known && !peer.answer.value.inRecovery);
-  if (own >= recorded && ahead === undefined && alive === undefined) return null;
-  const why =
-    own < recorded
-      ? `the cluster is on timeline ${recorded}`
-      : ahead !== undefined
-        ? `${ahead.name} is on timeline ${ahead.timeline}`
-        : `${alive?.name ?? 'another member'} runs as a primary too`;
+  const why = leftBehind(s) ?? (alive && `${alive.name} runs as a primary too`);
+  if (why === undefined) return null;
   return decision(
     seen,
     'campaign.stale-primary',
-    `this primary is on timeline ${own}, but ${why}; stopping it`,
+    `this primary is on timeline ${sql.timeline}, but ${why}; stopping it`,
     [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }],
     SOON_MS,
   );
+}
+
+/** Why this primary is not the cluster's newest; null when nobody is known to have gone on without it. */
+export function leftBehind({ seen, cluster, sql }: Situation): string | null {
+  const own = sql?.timeline ?? null;
+  if (own === null) return null;
+  const recorded = clusterTimeline(cluster.history) ?? 0;
+  if (own < recorded) return `the cluster is on timeline ${recorded}`;
+  const ahead = cluster.members.find(
+    (member) => member.name !== seen.name && (member.timeline ?? 0) > own,
+  );
+  return ahead === undefined ? null : `${ahead.name} is on timeline ${ahead.timeline}`;
 }
 
 /** A primary whose key is gone though its lease lives, or whose agent was away, takes it back. */
@@ -180,6 +184,11 @@ function race(s: Situation): Decision | null {
   const { seen, cluster, sql } = s;
   const chances = ownCandidacy(s);
   if (chances === null || sql === null) return null;
+  const failed = seen.memory.failures.filter((failure) => failure.kind === 'promote');
+  if (failed.length >= PROMOTION_TRIES) {
+    const why = `not taking the lease: promotion failed ${failed.length} times, last: ${failed.at(-1)?.why ?? ''}`;
+    return decision(seen, 'campaign.race', why, [], 1000);
+  }
   if (!chances.eligible) {
     return decision(
       seen,

@@ -69,13 +69,21 @@ function barred({
   if (settings.tags.nofailover || settings.tags.failoverPriority <= 0) {
     return no('the nofailover tag is set');
   }
-  if (settings.synchronousMode && cluster.sync !== null && cluster.sync.standbys.length > 0) {
-    const named = [cluster.sync.leader ?? '', ...cluster.sync.standbys].map((n) => n.toLowerCase());
-    if (cluster.sync.quorum > 0 || !named.includes(name.toLowerCase())) {
-      return no('synchronous mode is on and /sync does not vouch for this member alone');
-    }
+  if (!vouchedFor(name, { settings, cluster })) {
+    return no('synchronous mode is on and /sync does not vouch for this member alone');
   }
   return null;
+}
+
+/** In synchronous mode, as Patroni may have left it: whoever /sync names holds every commit (S5). */
+function vouchedFor(
+  name: string,
+  { settings, cluster }: Pick<CandidateSituation, 'settings' | 'cluster'>,
+): boolean {
+  const { sync } = cluster;
+  if (!settings.synchronousMode || sync === null || sync.standbys.length === 0) return true;
+  const named = [sync.leader ?? '', ...sync.standbys].map((one) => one.toLowerCase());
+  return sync.quorum === 0 && named.includes(name.toLowerCase());
 }
 
 function livePrimary({ peers }: CandidateSituation): Candidacy | null {
@@ -153,6 +161,7 @@ function belowFloor({
 
 function namedCandidate({
   handover,
+  position,
   peers,
   name,
   leaderlessMs,
@@ -160,6 +169,9 @@ function namedCandidate({
 }: CandidateSituation): Candidacy | null {
   const candidate = handover?.candidate ?? null;
   if (candidate === null || leaderlessMs > settings.ttlMs) return null;
+  // Whoever went another way than the leader is no heir of it, whatever its position says (S6).
+  const heir = position.timeline >= (handover?.timeline ?? 0);
+  if (candidate === name && !heir) return null;
   if (candidate === name) return yes('named as the candidate of the hand-over');
   const answer = peers.find((peer) => peer.name === candidate)?.answer;
   return answer?.known === true ? wait(`${candidate} was named and is alive`) : null;
@@ -188,9 +200,12 @@ function lagging({
 }
 
 function behindPeer(situation: CandidateSituation): Candidacy | null {
-  const { position, cluster, peers, settings } = situation;
+  const { position, cluster, peers, settings, handover } = situation;
   for (const peer of peers) {
     if (!peer.answer.known || peer.answer.value.watchdogFailed) continue;
+    // Who gave the lease away without a floor has said that it cannot lead.
+    if (peer.name === handover?.leader && handover.floorLsn === null) continue;
+    if (!vouchedFor(peer.name, situation)) continue;
     const { tags, position: lsn, timeline } = peer.answer.value;
     if (tags.nofailover || tags.failoverPriority <= 0) continue;
     const theirs: Position = { timeline: timeline ?? position.timeline, lsn };
@@ -271,11 +286,18 @@ function mayLead(member: Member): boolean {
   return !member.tags.nofailover && member.tags.failoverPriority > 0;
 }
 
+/** So many promotions may have gone unrecorded. */
+const PUBLISHED_AHEAD = 100;
+
 /** Timeline to reserve: above every claim, every record and every published timeline (S6). */
 export function nextTimeline(cluster: ClusterView, own: number): number {
   const claimed = (cluster.timelines?.claims ?? []).map(([timeline]) => timeline);
-  const published = cluster.members.map((member) => member.timeline ?? 0);
-  return Math.max(own, clusterTimeline(cluster.history) ?? 0, ...claimed, ...published) + 1;
+  const recorded = Math.max(own, clusterTimeline(cluster.history) ?? 0, ...claimed);
+  const published = cluster.members
+    .map((member) => (member.leaseId === null ? 0 : (member.timeline ?? 0)))
+    // A record is not a reservation: one absurd number must not use up all timelines.
+    .filter((timeline) => timeline <= recorded + PUBLISHED_AHEAD);
+  return Math.max(recorded, ...published) + 1;
 }
 
 /** Members that a resigning leader may hope for: alive, streaming, allowed to lead; best first. */

@@ -16,6 +16,7 @@ import { paused } from './paused.ts';
 import { requesting } from './requesting.ts';
 import { decision, type Rule, runningJob, type Situation, situation } from './rules.ts';
 import { due } from './schedule.ts';
+import { unfit } from './unfit.ts';
 
 /** A rule of this situation only while the given condition holds. */
 function only(condition: (s: Situation) => boolean, rules: readonly Rule[]): readonly Rule[] {
@@ -25,6 +26,7 @@ function only(condition: (s: Situation) => boolean, rules: readonly Rule[]): rea
 /** Every rule, in the order in which they are tried. */
 export const rules: readonly Rule[] = [
   ...leaving,
+  ...unfit,
   ...requesting,
   ...busy,
   ...joining,

@@ -12,6 +12,7 @@ import {
   runsAsPrimary,
   runsAsStandby,
   type Situation,
+  stopHangs,
   upstreamOf,
 } from './rules.ts';
 import { wantedSlots } from './slots.ts';
@@ -27,6 +28,7 @@ export const following: readonly Rule[] = [
   { id: 'follow.pause', when: pauseBetweenTries },
   { id: 'follow.rejoin', when: rejoinStopped },
   { id: 'follow.diverged', when: divergedWhileRunning },
+  { id: 'follow.lost-way', when: lostWay },
   { id: 'follow.steady', when: steady },
   { id: 'follow.wait-for-server', when: waitForServer },
 ];
@@ -205,6 +207,33 @@ function divergedWhileRunning(s: Situation): Decision | null {
   );
 }
 
+/** So long a standby may look for the leader's timeline by itself, ms. */
+const LOST_WAY_MS = 20_000;
+
+/**
+ * Its WAL is the leader's, but its recovery heads for a timeline that the leader never took: it has
+ * the history of a promotion that nobody continued. A start from the leader's history ends that
+ * (field D51).
+ */
+function lostWay(s: Situation): Decision | null {
+  const { seen, otherLeader, sql } = s;
+  const since = seen.memory.notStreamingSince;
+  if (otherLeader === null || sql === null || sql.timeline === null || !runsAsStandby(s))
+    return null;
+  if (since === null || seen.now - since < LOST_WAY_MS || !seen.upstream.known) return null;
+  if (seen.upstream.value.inRecovery || seen.upstream.value.timeline === sql.timeline) return null;
+  const lsn = Math.max(sql.receiveLsn ?? 0, sql.replayLsn ?? 0);
+  const position: Known<Position> = { known: true, value: { timeline: sql.timeline, lsn } };
+  if (compare(s, otherLeader, position).how !== 'follow') return null;
+  return decision(
+    seen,
+    'follow.lost-way',
+    `restarting the standby: it does not find its way from timeline ${sql.timeline} to timeline ${seen.upstream.value.timeline} of ${otherLeader.name}`,
+    [{ do: 'startJob', job: { kind: 'stop', mode: 'fast', becomeStandby: true } }],
+    SOON_MS,
+  );
+}
+
 function notStreaming(seen: Observation): boolean {
   const since = seen.memory.notStreamingSince;
   return since !== null && seen.now - since >= NOT_STREAMING_MS;
@@ -258,5 +287,8 @@ function waitForServer({ seen, otherLeader }: Situation): Decision | null {
     seen.postgres.ready === 'rejecting'
       ? 'still starting up as a standby'
       : `PostgreSQL's state is unknown: ${seen.postgres.sql.known ? 'in transition' : seen.postgres.sql.why}`;
-  return decision(seen, 'follow.wait-for-server', why, [], SOON_MS);
+  const steps: readonly Step[] = stopHangs(seen)
+    ? [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }]
+    : [];
+  return decision(seen, 'follow.wait-for-server', why, steps, SOON_MS);
 }

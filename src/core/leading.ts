@@ -2,7 +2,14 @@
 import { failoverPossible, nextTimeline } from './candidates.ts';
 import { clusterTimeline } from './history.ts';
 import type { Decision, Observation, Step } from './model.ts';
-import { decision, type Rule, runsAsPrimary, runsAsStandby, type Situation } from './rules.ts';
+import {
+  decision,
+  type Rule,
+  runsAsPrimary,
+  runsAsStandby,
+  type Situation,
+  stopHangs,
+} from './rules.ts';
 import { wantedSlots } from './slots.ts';
 
 const SOON_MS = 200;
@@ -153,6 +160,8 @@ function giveUp(s: Situation): Decision | null {
   ).length;
   if (failed === 0 && down <= seen.settings.primaryStartTimeoutMs) return null;
   if (failed === 0 && seen.settings.primaryStartTimeoutMs > 0 && since === null) return null;
+  // A planned stop that ended in nothing: starting again comes first, it loses nothing (F4).
+  if (failed === 0 && afterFailedPlan(seen)) return null;
   const why =
     failed > 0
       ? `starting PostgreSQL failed: ${seen.memory.failures.at(-1)?.why ?? ''}`
@@ -162,10 +171,27 @@ function giveUp(s: Situation): Decision | null {
     'lead.give-up',
     `${why}; releasing the lease`,
     seen.postgres.postmaster.kind === 'none'
-      ? [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }]
+      ? [resignation(seen)]
       : [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }],
     SOON_MS,
   );
+}
+
+function afterFailedPlan({ job, postgres }: Observation): boolean {
+  const planned = job?.kind === 'handover' || job?.kind === 'restart';
+  return planned && job.outcome?.ok === false && postgres.postmaster.kind === 'none';
+}
+
+/** Whoever has the beginning of a clean shutdown's checkpoint has every row before it. */
+function resignation({ postgres }: Observation): Step {
+  const { control } = postgres;
+  const clean = control.known && control.value.state === 'shut down' ? control.value : null;
+  return {
+    do: 'resign',
+    floorLsn: clean?.checkpointLsn ?? null,
+    timeline: clean?.timeline ?? null,
+    candidate: null,
+  };
 }
 
 /** Ends within this time of each other make a loop, ms. */
@@ -182,7 +208,7 @@ function crashLoop(s: Situation): Decision | null {
     seen,
     'lead.crash-loop',
     `PostgreSQL has ended ${recent} times in ${CRASH_WINDOW_MS / 60_000} minutes; releasing the lease instead of restarting it in place`,
-    [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }],
+    [resignation(seen)],
     SOON_MS,
   );
 }
@@ -234,6 +260,10 @@ function waitForServer(seen: Observation): Decision {
         ? 'PostgreSQL is still starting up'
         : `PostgreSQL's state is unknown: ${sql.known ? 'in transition' : sql.why}`;
   const steps: readonly Step[] =
-    interrupted !== null ? [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }] : [];
+    interrupted !== null
+      ? [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }]
+      : stopHangs(seen)
+        ? [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }]
+        : [];
   return decision(seen, 'lead.wait-for-server', why, steps, SOON_MS);
 }

@@ -1,5 +1,5 @@
 /** The agent was told to stop: hand the lease over, stop PostgreSQL, go (contract 5.13; F4, S8). */
-import { handoverCandidates } from './candidates.ts';
+import { failoverPossible, handoverCandidates } from './candidates.ts';
 import type { Decision, Observation } from './model.ts';
 import { decision, type Rule, runningJob, runsAsPrimary, type Situation } from './rules.ts';
 
@@ -49,7 +49,8 @@ function finishJob(seen: Observation): Decision | null {
   );
 }
 
-function stopped({ seen, ours }: Situation): Decision | null {
+function stopped(s: Situation): Decision | null {
+  const { seen, ours } = s;
   if (!seen.stopping || seen.postgres.postmaster.kind !== 'none') return null;
   if (seen.postgres.orphans > 0) {
     return decision(
@@ -58,6 +59,19 @@ function stopped({ seen, ours }: Situation): Decision | null {
       'ending processes that outlived their postmaster',
       [{ do: 'killOrphans' }],
       SOON_MS,
+    );
+  }
+  // A primary that was shut down cleanly may hold rows that nobody else has: its lease is left to
+  // run out, so that this node can come back first (F4).
+  const { control } = seen.postgres;
+  const mayHoldMore =
+    control.known && control.value.state === 'shut down' && seen.memory.lastRole === 'primary';
+  if (ours && mayHoldMore && failoverPossible(s.cluster, seen.name)) {
+    return decision(
+      seen,
+      'leave.stopped',
+      'PostgreSQL is stopped, and no other member holds everything; the lease is left to run out',
+      [{ do: 'exit', code: 0, message: 'stopped; the lease runs out by itself' }],
     );
   }
   return decision(seen, 'leave.stopped', 'PostgreSQL is stopped', [

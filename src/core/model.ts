@@ -182,6 +182,8 @@ export type Step =
       readonly advance: Readonly<Record<string, number>>;
     }
   | { readonly do: 'killOrphans' }
+  /** SIGKILL to every process of the instance, without waiting. */
+  | { readonly do: 'killEverything' }
   /** Tells the operator what became of a request. */
   | ({ readonly do: 'answer'; readonly request: number } & RequestAnswer)
   | { readonly do: 'dropSchedule'; readonly why: string }

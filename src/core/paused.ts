@@ -1,6 +1,6 @@
 /** Maintenance mode: the daemon watches and keeps the lease, and changes nothing (contract 5.3, 5.9a, 5.10). */
 
-import { racePaused } from './campaigning.ts';
+import { leftBehind, racePaused } from './campaigning.ts';
 import { followTarget } from './following.ts';
 import type { Decision } from './model.ts';
 import {
@@ -49,6 +49,9 @@ function keep(s: Situation): Decision | null {
     return decision(seen, 'paused.keep', `paused. I am (${seen.name}), the leader with the lock`);
   if (cluster.leader !== null)
     return decision(seen, 'paused.keep', 'paused: continue to run as primary without the lease');
+  const behind = leftBehind(s);
+  if (behind !== null)
+    return decision(seen, 'paused.keep', `paused: not taking the leader key: ${behind}`);
   return decision(
     seen,
     'paused.keep',

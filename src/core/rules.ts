@@ -129,6 +129,17 @@ export function runsAsPrimary(situation: Situation): boolean {
   return situation.seen.postgres.postmaster.kind === 'alive' && situation.sql?.inRecovery === false;
 }
 
+/** A stop was begun and did not end in time; nothing else will end it. */
+export function stopHangs({ job, postgres }: Observation): boolean {
+  const stops = job?.kind === 'stop' || job?.kind === 'handover' || job?.kind === 'restart';
+  return (
+    stops &&
+    job.outcome?.ok === false &&
+    postgres.postmaster.kind === 'alive' &&
+    !postgres.sql.known
+  );
+}
+
 /** The job that is in progress, null when none is. */
 export function runningJob(seen: Observation): Observation['job'] {
   return seen.job !== null && seen.job.outcome === null ? seen.job : null;

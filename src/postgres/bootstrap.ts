@@ -53,6 +53,7 @@ export async function bootstrapServer(
     folder: null,
     swapping: false,
     incarnation,
+    replaces: null,
   });
   try {
     progress('initdb');

@@ -1,7 +1,7 @@
 /** Making this node a copy of another: pg_basebackup (C-6.7, rules S7, S8). */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Upstream, UpstreamFacts } from '../core/model.ts';
+import type { InterruptedWork, Upstream, UpstreamFacts } from '../core/model.ts';
 import { withoutRecoverySettings } from './conftext.ts';
 import { dataVersion } from './connect.ts';
 import { toolConninfo, writePgpass } from './conninfo.ts';
@@ -57,9 +57,7 @@ export async function cloneServer(
   const { places, options, clock } = parts;
   const file = parts.tools.find('pg_basebackup', null);
   const chosen = backupOptions(parts);
-  if ((await parts.postmaster.look()).kind !== 'none') {
-    throw new PostgresError('clone: PostgreSQL runs in the data directory');
-  }
+  await refuseRunning(parts);
   await endOrphans(parts, ctlTimeout(options));
   const facts = await askUpstream(
     clock,
@@ -69,7 +67,9 @@ export async function cloneServer(
     databaseOf(options),
     ASK_MS,
   );
-  await refuseOtherCluster(parts, facts);
+  const unfinished = await unfinishedIn(parts);
+  // What an own bootstrap left is nobody's data, nor is what a clone in place was already filling.
+  if (unfinished !== 'bootstrap' && unfinished !== 'clone') await refuseOtherCluster(parts, facts);
   const incarnation = newIncarnation();
   const copy = { parts, file, chosen, from, facts, progress, signal };
   const marker: WorkMarker = {
@@ -79,6 +79,7 @@ export async function cloneServer(
     folder: await folderForCopy(places, incarnation),
     swapping: false,
     incarnation,
+    replaces: unfinished,
   };
   const { folder } = marker;
   if (folder === null || (await beside(copy, marker, folder)) === 'no space') {
@@ -110,9 +111,11 @@ async function beside(
   await markers.begin(marker);
   try {
     await fill(copy, folder, async () => await rm(folder, { recursive: true, force: true }));
+    // The copy took its time, and people start servers by hand.
+    await refuseRunning(copy.parts);
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
-    await markers.end();
+    await markers.abandon(marker);
     if (!copy.signal.aborted && /No space left on device/.test(messageOf(error))) {
       log('warn', 'no room for a copy beside the data directory: cloning in its place');
       return 'no space';
@@ -196,6 +199,18 @@ function backupOptions({ options }: Parts): string[] {
     ...(has('checkpoint') ? [] : ['--checkpoint=fast']),
     ...(has('progress') ? [] : ['--progress']),
   ];
+}
+
+/** @throws PostgresError a server runs in the data directory, or may do so */
+async function refuseRunning({ postmaster }: Parts): Promise<void> {
+  if ((await postmaster.look()).kind === 'none') return;
+  throw new PostgresError('clone: PostgreSQL runs in the data directory');
+}
+
+/** Work that left the data directory in pieces. A marker that cannot be read vouches for nothing. */
+async function unfinishedIn({ markers }: Parts): Promise<InterruptedWork | null> {
+  const marker = await markers.read().catch(() => null);
+  return marker === null || marker.folder !== null ? null : marker.kind;
 }
 
 /** A data directory of another cluster is never given up for a copy (S7). */

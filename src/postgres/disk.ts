@@ -24,6 +24,12 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** Temporary file, fsync, rename, fsync of the folder. `mode` is exact, whatever the umask. */
 export async function writeAtomically(path: string, text: string, mode: number): Promise<void> {
+  await replaceFile(path, text, mode);
+  await syncFolder(dirname(path));
+}
+
+/** As {@link writeAtomically}, but the rename is only durable once the folder is synced. */
+export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
   const temporary = join(dirname(path), `.${process.pid}.${counter++}.tenure-new`);
   let handle: FileHandle | null = null;
   try {
@@ -35,7 +41,6 @@ export async function writeAtomically(path: string, text: string, mode: number):
     await handle.close();
     handle = null;
     await rename(temporary, path);
-    await syncFolder(dirname(path));
   } catch (error) {
     await handle?.close().catch(() => undefined);
     await rm(temporary, { force: true }).catch(() => undefined);

@@ -6,11 +6,15 @@ import { readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HistoryEntry } from '../core/history.ts';
 import { formatLsn, parseLsn } from '../core/lsn.ts';
-import { fileMode, isMissing, syncFolder, writeAtomically } from './disk.ts';
+import { fileMode, isMissing, replaceFile, syncFolder } from './disk.ts';
 import { PostgresError } from './postgres.ts';
 
 /** In the reason of a stub's last line: how our own stubs are known again. */
 const STUB_REASON = 'reserved by tenure, never promoted';
+/** No cluster skips this many numbers: such a claim is a mistake of somebody's, not to be carried out. */
+const MOST_STUBS = 1000;
+/** Written at a time: their fsyncs share a commit of the file system, and the disk stays usable. */
+const STUBS_AT_ONCE = 8;
 
 export function historyName(timeline: number): string {
   return `${timeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
@@ -84,6 +88,12 @@ export async function localTimelines(walDir: string): Promise<number[]> {
  * whenever its upstream is away, a standby looks for newer timelines; it would take a stub that
  * leaves at or after its own position for the one to recover to, and then promote to a child of the
  * stub. Its history would claim a descent from a number that another node may really have used.
+ *
+ * Missing numbers below its own are filled too: a clone has only the newest history, and a standby
+ * that is further behind asks for each of them, and never streams when one is not there. Of those
+ * only the nearest are written: they must not be what keeps a cluster of many timelines from having
+ * a leader.
+ * @throws PostgresError the claim is not free, or too far away
  */
 export async function writeStubs(
   places: { readonly dataDir: string; readonly wal: string },
@@ -101,21 +111,52 @@ export async function writeStubs(
       `cannot promote to timeline ${claim}: ${historyName(above[0] as number)} exists here`,
     );
   }
-  const missing: number[] = [];
-  for (let number = timeline + 1; number < claim; number++) {
-    if (!taken.has(number)) missing.push(number);
-  }
+  const missing = missingNumbers(taken, timeline, claim);
   if (missing.length === 0) return [];
   const { entries } = await readHistory(places.wal, timeline);
-  const text = formatHistory([
-    ...entries,
-    { timeline, switchLsn: replayed - 1, reason: STUB_REASON },
-  ]);
+  const whole = [...entries, { timeline, switchLsn: replayed - 1, reason: STUB_REASON }];
   const mode = await fileMode(places.dataDir);
-  for (const number of missing) {
-    await writeAtomically(join(places.wal, historyName(number)), text, mode);
+  const write = async (number: number): Promise<void> => {
+    const before = whole.filter((entry) => entry.timeline < number);
+    // An ancestor's own history is known: only numbers that nobody was promoted to are stubs.
+    const ancestor = whole.some((entry) => entry.timeline === number);
+    const text = formatHistory(number > timeline || ancestor ? before : unused(before));
+    await replaceFile(join(places.wal, historyName(number)), text, mode);
+  };
+  for (let first = 0; first < missing.length; first += STUBS_AT_ONCE) {
+    await Promise.all(missing.slice(first, first + STUBS_AT_ONCE).map(write));
+  }
+  await syncFolder(places.wal);
+  return missing;
+}
+
+/**
+ * Rising. Looks at no more numbers than may be written: a claim may be any number.
+ * @throws PostgresError too many of them are above the current timeline
+ */
+function missingNumbers(taken: ReadonlySet<number>, timeline: number, claim: number): number[] {
+  const below: number[] = [];
+  for (let number = timeline - 1; number >= 2 && below.length < MOST_STUBS; number--) {
+    if (!taken.has(number)) below.push(number);
+  }
+  const missing = below.reverse();
+  const most = missing.length + MOST_STUBS;
+  for (let number = timeline + 1; number < claim; number++) {
+    if (taken.has(number)) continue;
+    if (missing.length === most) {
+      throw new PostgresError(
+        `cannot promote to timeline ${claim} from ${timeline}: more than ${MOST_STUBS} numbers between them are not taken`,
+      );
+    }
+    missing.push(number);
   }
   return missing;
+}
+
+/** As if it had been left at the very beginning: no standby ever takes it for its way on. */
+function unused(entries: readonly HistoryEntry[]): readonly HistoryEntry[] {
+  const [first] = entries;
+  return first === undefined ? [] : [{ ...first, switchLsn: 1, reason: STUB_REASON }];
 }
 
 /**
@@ -135,6 +176,17 @@ export async function removeStubs(walDir: string, timeline: number): Promise<num
     if (!stubs.has(number)) reached = number;
   }
   const removed = [...stubs].filter((number) => number > reached);
+  for (const number of removed) await unlink(join(walDir, historyName(number)));
+  if (removed.length > 0) await syncFolder(walDir);
+  return removed;
+}
+
+/** Removes the history files of the timelines that `which` names; returns their numbers. */
+export async function removeHistories(
+  walDir: string,
+  which: (timeline: number) => boolean,
+): Promise<number[]> {
+  const removed = (await localTimelines(walDir)).filter(which);
   for (const number of removed) await unlink(join(walDir, historyName(number)));
   if (removed.length > 0) await syncFolder(walDir);
   return removed;

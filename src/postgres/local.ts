@@ -41,6 +41,8 @@ export class LocalPostgres implements Postgres {
   readonly #looker: Looker;
   readonly #listeners: ((why: string) => void)[] = [];
   #tidied: Promise<void> | null = null;
+  /** Why a former agent's swap is still not finished, as it was logged. */
+  #waiting: string | null = null;
   /** Work that this object does now: not yet an interrupted one. */
   #working = false;
 
@@ -253,7 +255,8 @@ export class LocalPostgres implements Postgres {
   async #refuseUnfinished(): Promise<void> {
     await this.#tidy();
     const marker = await this.#parts.markers.read();
-    if (marker === null || marker.folder !== null) return;
+    // A copy that only has to be put in place makes what is there now the past: nobody writes to it.
+    if (marker === null || (marker.folder !== null && !marker.swapping)) return;
     throw new PostgresError(`a ${marker.kind} was begun at ${marker.startedAt} and never finished`);
   }
 
@@ -266,15 +269,21 @@ export class LocalPostgres implements Postgres {
 
   /** Once: finishes or clears away what a former agent left of a clone beside the data directory. */
   async #tidy(): Promise<void> {
+    if (this.#working) return;
     this.#tidied ??= this.#clearAway().catch((error: unknown) => {
       this.#tidied = null;
-      this.#parts.log('error', `leftovers of an earlier clone: ${messageOf(error)}`);
+      const why = messageOf(error);
+      if (why !== this.#waiting) {
+        this.#parts.log('error', `leftovers of an earlier clone: ${why}`);
+      }
+      this.#waiting = why;
     });
     await this.#tidied;
   }
 
+  /** @throws PostgresError it cannot be done now; nothing was touched, and it is tried again */
   async #clearAway(): Promise<void> {
-    const { markers, places, log } = this.#parts;
+    const { markers, places, log, postmaster } = this.#parts;
     const marker = await markers.read();
     if (marker !== null) {
       const ended = await endStrayTools(this.#parts, STRAY_MS);
@@ -282,6 +291,12 @@ export class LocalPostgres implements Postgres {
     }
     if (marker?.kind === 'clone' && marker.folder !== null) {
       if (marker.swapping) {
+        // Somebody may have started the old directory: it is not taken from under a server.
+        const found = await postmaster.look();
+        if (found.kind !== 'none') {
+          const why = found.kind === 'alive' ? `PostgreSQL runs as ${found.pid}` : found.why;
+          throw new PostgresError(`the one of ${marker.startedAt} is not put in place: ${why}`);
+        }
         log('info', `putting the finished clone of ${marker.startedAt} in place`);
         await finishSwap(places, markers, marker);
       } else {
@@ -289,7 +304,7 @@ export class LocalPostgres implements Postgres {
           'info',
           `a clone begun at ${marker.startedAt} was not finished; the data directory is as it was`,
         );
-        await markers.end();
+        await markers.abandon(marker);
       }
     }
     // May take minutes, and nothing waits for it.

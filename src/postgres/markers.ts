@@ -25,6 +25,11 @@ export interface WorkMarker {
   readonly swapping: boolean;
   /** Life of the data directory once the work is done. */
   readonly incarnation: string | null;
+  /**
+   * Work that never finished in the data directory that this replaces: what the directory is again
+   * when the copy beside it comes to nothing.
+   */
+  readonly replaces: InterruptedWork | null;
 }
 
 export class Markers {
@@ -54,6 +59,21 @@ export class Markers {
     await removeIfThere(this.#marker);
   }
 
+  /** The work came to nothing, and the data directory is what it was before. */
+  async abandon(marker: WorkMarker): Promise<void> {
+    const { replaces: kind } = marker;
+    if (kind === null) return await this.end();
+    await this.begin({
+      ...marker,
+      kind,
+      from: null,
+      folder: null,
+      swapping: false,
+      incarnation: null,
+      replaces: null,
+    });
+  }
+
   /** @throws PostgresError it is there and makes no sense: somebody has to look (S4) */
   async read(): Promise<WorkMarker | null> {
     const text = await readIfThere(this.#marker);
@@ -65,7 +85,7 @@ export class Markers {
       throw new PostgresError(`${this.#marker} is no JSON`);
     }
     const { kind } = value;
-    if (kind !== 'bootstrap' && kind !== 'clone' && kind !== 'rewind') {
+    if (!isWork(kind)) {
       throw new PostgresError(`${this.#marker} names no work that is known`);
     }
     const textOf = (field: keyof WorkMarker): string | null => {
@@ -79,6 +99,7 @@ export class Markers {
       folder: textOf('folder'),
       swapping: value.swapping === true,
       incarnation: textOf('incarnation'),
+      replaces: isWork(value.replaces) ? value.replaces : null,
     };
   }
 
@@ -94,6 +115,15 @@ export class Markers {
   }
 }
 
+function isWork(value: unknown): value is InterruptedWork {
+  return value === 'bootstrap' || value === 'clone' || value === 'rewind';
+}
+
 export function newIncarnation(): string {
   return randomUUID();
+}
+
+/** Whether {@link newIncarnation} can have made it. */
+export function isIncarnation(text: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 }

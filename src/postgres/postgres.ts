@@ -61,9 +61,12 @@ export interface Postgres {
 
   /**
    * Stops and waits until every process of the instance is gone.
-   * `becomeStandby`: standby.signal is on disk before the signal is sent (rule S8).
+   * `becomeStandby`: standby.signal is on disk before the signal of a fast stop is sent, or none is
+   * sent (rule S8); an immediate stop is for the worst, signals first and writes it if it can.
    * Fast stop: `onShutDown` is called with the end of the shutdown checkpoint record as soon as
-   * pg_control says "shut down", before lingering walsenders end; then they are ended (rule F4).
+   * pg_control says "shut down", before lingering walsenders end; then they are ended, and what else
+   * keeps the postmaster (rule F4).
+   * @throws PostgresError something is still there, also after SIGKILL; or a fast stop was not begun
    */
   stop(
     mode: 'fast' | 'immediate',
@@ -71,6 +74,11 @@ export interface Postgres {
       readonly becomeStandby: boolean;
       readonly timeoutMs: number;
       readonly onShutDown?: (end: WalPoint) => void;
+      /**
+       * Fast stop: while it returns true, walsenders are left to deliver the end of the shutdown,
+       * however long the postmaster waits for them; the time-out still ends it.
+       */
+      readonly holdSenders?: () => boolean;
     },
   ): Promise<void>;
 

@@ -38,6 +38,7 @@ export async function rewindServer(
     folder: null,
     swapping: false,
     incarnation: null,
+    replaces: null,
   });
   let result: RunResult | null = null;
   try {

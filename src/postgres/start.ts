@@ -7,18 +7,20 @@ import { messageOf, readIfThere, removeIfThere } from './disk.ts';
 import { explainExit, noteLogs } from './earlyexit.ts';
 import { endOrphans, waitUntilGone } from './ending.ts';
 import { removeSignals, writeStandbySignal } from './files.ts';
-import { removeStubs } from './history.ts';
-import { ctlTimeout, type Parts, readControl, toolFor } from './parts.ts';
+import { removeHistories, removeStubs } from './history.ts';
+import { ctlTimeout, databaseOf, type Parts, readControl, toolFor } from './parts.ts';
 import { PostgresError, type Progress } from './postgres.ts';
 import { describeExit, type Exit, pidOf, type Started } from './postmaster.ts';
 import { isAlive, readProcess } from './proc.ts';
-import { createSlotOn } from './upstream.ts';
+import { askUpstream, createSlotOn } from './upstream.ts';
 
 /** From try to try, ms: first and last. */
 const FIRST_TRY_MS = 10;
 const LAST_TRY_MS = 100;
 /** For creating our slot on the upstream, ms: without it the start is only slower. */
 const SLOT_TIMEOUT_MS = 1000;
+/** For asking the upstream for its history, ms. */
+const ASK_MS = 1000;
 
 export interface StartRequest {
   readonly as: 'primary' | 'standby';
@@ -88,9 +90,36 @@ async function prepareStandby(parts: Parts, upstream: Upstream | null): Promise<
   await writeStandbySignal(places);
   const stubs = await removeStubs(places.wal, recoveryTimeline(control));
   if (stubs.length > 0) parts.log('info', `removed reserved timelines ${stubs.join(', ')}`);
+  if (upstream !== null) await dropForeignHistories(parts, upstream, recoveryTimeline(control));
   configuration.required = control.required;
   await configuration.write({ role: 'standby', upstream });
   if (upstream !== null) await ensureOwnSlot(parts, upstream);
+}
+
+/**
+ * The history of a promotion that nobody continued makes recovery head for a timeline that has no
+ * WAL, and the standby never streams (field D51). Best effort: without an answer all stay.
+ */
+async function dropForeignHistories(parts: Parts, upstream: Upstream, own: number): Promise<void> {
+  const { clock, options, places, log } = parts;
+  try {
+    const { replication, superuser } = options;
+    const database = databaseOf(options);
+    const facts = await askUpstream(clock, upstream, replication, superuser, database, ASK_MS);
+    if (facts.inRecovery) return;
+    const ancestry = [facts.timeline, ...facts.history.map(({ timeline }) => timeline)];
+    const dropped = await removeHistories(
+      places.wal,
+      (timeline) => timeline > own && !ancestry.includes(timeline),
+    );
+    if (dropped.length > 0)
+      log(
+        'info',
+        `removed histories that ${upstream.name} does not descend from: ${dropped.join(', ')}`,
+      );
+  } catch (error) {
+    log('info', `histories were not compared with ${upstream.name}: ${messageOf(error)}`);
+  }
 }
 
 async function preparePrimary(parts: Parts): Promise<void> {

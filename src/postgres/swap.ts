@@ -15,7 +15,7 @@ import {
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { exists, isMissing, makePrivateFolder, syncFolder } from './disk.ts';
-import type { Markers, WorkMarker } from './markers.ts';
+import { isIncarnation, type Markers, type WorkMarker } from './markers.ts';
 import type { Log, Places } from './options.ts';
 
 const COPY = 'clone.';
@@ -127,20 +127,31 @@ export async function finishSwap(
   await markers.end();
 }
 
-/** Removes copies that were not finished and directories that were replaced. Takes its time. */
+/**
+ * Removes copies that were not finished and directories that were replaced. Takes its time. Only
+ * what has a name of our making: tenure.state_dir may be a folder that people keep things in.
+ */
 export async function removeLeftovers(
   places: Places,
   keep: string | null,
   log: Log,
 ): Promise<void> {
-  const names = await readdir(places.stateDir).catch((error: unknown) => {
-    if (isMissing(error)) return [];
-    throw error;
-  });
-  for (const name of names) {
-    const path = join(places.stateDir, name);
-    if ((!name.startsWith(COPY) && !name.startsWith(OLD)) || path === keep) continue;
+  const entries = await readdir(places.stateDir, { withFileTypes: true }).catch(
+    (error: unknown) => {
+      if (isMissing(error)) return [];
+      throw error;
+    },
+  );
+  for (const entry of entries) {
+    const path = join(places.stateDir, entry.name);
+    if (!entry.isDirectory() || !isOurs(entry.name) || path === keep) continue;
     log('info', `removing ${path}`);
     await rm(path, { recursive: true, force: true });
   }
+}
+
+function isOurs(name: string): boolean {
+  return [COPY, OLD].some(
+    (prefix) => name.startsWith(prefix) && isIncarnation(name.slice(prefix.length)),
+  );
 }

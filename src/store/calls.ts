@@ -3,6 +3,7 @@
  * far the store had got (rule S3).
  */
 import type { Clock } from '../clock.ts';
+import { FORGET_AFTER_MS } from './histories.ts';
 import type { Keys } from './keys.ts';
 import {
   type CallOptions,
@@ -16,6 +17,8 @@ import {
 
 /** Only a store that serves the past on purpose needs more. */
 const MOST_READS = 5;
+
+type Seen = Pick<Header, 'clusterId' | 'revision'>;
 
 export type Transaction = Awaited<ReturnType<KeyValueStore['transact']>>;
 
@@ -39,13 +42,26 @@ export class Calls {
   readonly store: KeyValueStore;
   readonly #clock: Clock;
   #retryTimeoutMs: number;
-  #lastSeen: Pick<Header, 'clusterId' | 'revision'> | null = null;
+  readonly #onOtherHistory: () => void;
+  #forgetAfterMs = FORGET_AFTER_MS;
+  #lastSeen: Seen | null = null;
+  /** The newest effect of this agent's own. */
+  #lastWritten: Seen | null = null;
+  #wentBack: { readonly why: string; readonly at: number } | null = null;
 
-  constructor(store: KeyValueStore, keys: Keys, clock: Clock, retryTimeoutMs: number) {
+  /** @param onOtherHistory the store is not the one it was: nothing written before is there */
+  constructor(
+    store: KeyValueStore,
+    keys: Keys,
+    clock: Clock,
+    retryTimeoutMs: number,
+    onOtherHistory: () => void = () => undefined,
+  ) {
     this.store = store;
     this.keys = keys;
     this.#clock = clock;
     this.#retryTimeoutMs = retryTimeoutMs;
+    this.#onOtherHistory = onOtherHistory;
   }
 
   get retryTimeoutMs(): number {
@@ -58,6 +74,22 @@ export class Calls {
     this.#retryTimeoutMs = ms;
   }
 
+  get forgetAfterMs(): number {
+    return this.#forgetAfterMs;
+  }
+
+  /** See {@link CallOptions.forgetAfterMs}. @throws RangeError unless positive */
+  set forgetAfterMs(ms: number) {
+    if (!(ms > 0)) throw new RangeError(`time to forget a wiped store: ${ms} ms`);
+    this.#forgetAfterMs = ms;
+  }
+
+  /** That the store lost its history, for as long as people should be told; else null. */
+  get wentBack(): string | null {
+    const found = this.#wentBack;
+    return found && this.#clock.now() - found.at < this.#forgetAfterMs ? found.why : null;
+  }
+
   budget(timeoutMs: number = this.#retryTimeoutMs): Budget {
     return new Budget(this.#clock, timeoutMs);
   }
@@ -65,6 +97,7 @@ export class Calls {
   options(budget: Budget): CallOptions {
     return {
       timeoutMs: budget.leftMs,
+      forgetAfterMs: this.#forgetAfterMs,
       ...(this.#lastSeen ? { notBefore: this.#lastSeen } : {}),
     };
   }
@@ -81,6 +114,10 @@ export class Calls {
   ): Promise<Transaction> {
     const answer = await this.store.transact(compare, then, otherwise, this.options(budget));
     this.saw(answer);
+    const done = answer.succeeded ? then : otherwise;
+    if (done.some((operation) => !('get' in operation))) {
+      this.#lastWritten = newer(this.#lastWritten, answer);
+    }
     return answer;
   }
 
@@ -91,27 +128,49 @@ export class Calls {
   }
 
   /**
-   * Everything below the prefix. Read again when a write of this agent was answered meanwhile.
+   * Everything below the prefix. Read again when a write of this agent was answered meanwhile; not
+   * when a mere look of its was, or on a store that others keep busy no read would ever do.
    * @throws StoreUnavailable, StoreRefused
    */
   async range(budget: Budget): Promise<Header & { readonly kvs: readonly KeyValue[] }> {
     for (let round = 1; ; round += 1) {
+      const atStart = this.#lastSeen;
       const answer = await this.store.range(this.keys.prefix, this.options(budget));
-      const seen = this.#lastSeen;
-      if (seen?.clusterId !== answer.clusterId || answer.revision >= seen.revision) {
+      const needed = Math.max(
+        knownOf(answer.clusterId, atStart),
+        knownOf(answer.clusterId, this.#lastWritten),
+      );
+      if (answer.revision >= needed) {
         this.saw(answer);
         return answer;
       }
       if (round === MOST_READS || budget.leftMs === 0) {
-        const why = `revision ${answer.revision} is older than ${seen.revision}, which is known`;
+        const why = `revision ${answer.revision} is older than ${needed}, which is known`;
         throw new StoreUnavailable(`read: ${why}`, false);
       }
     }
   }
 
   saw(header: Header): void {
-    const { clusterId, revision } = header;
-    if (this.#lastSeen?.clusterId === clusterId && this.#lastSeen.revision >= revision) return;
-    this.#lastSeen = { clusterId, revision };
+    const last = this.#lastSeen;
+    this.#lastSeen = newer(last, header);
+    if (last === null || last.clusterId === header.clusterId) return;
+    const why =
+      header.revision < last.revision
+        ? `the store went back from revision ${last.revision} to ${header.revision}: it was restored or wiped`
+        : `the store is not the one it was at revision ${last.revision}: it was restored, wiped or replaced`;
+    this.#wentBack = { why, at: this.#clock.now() };
+    this.#onOtherHistory();
   }
+}
+
+/** What is known of another store says nothing about this one. */
+function newer(known: Seen | null, { clusterId, revision }: Header): Seen {
+  if (known?.clusterId === clusterId && known.revision >= revision) return known;
+  return { clusterId, revision };
+}
+
+/** The revision that a view of this store has to reach. */
+function knownOf(clusterId: string, known: Seen | null): number {
+  return known?.clusterId === clusterId ? known.revision : 0;
 }

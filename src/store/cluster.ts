@@ -36,7 +36,10 @@ export class ClusterStore implements Store {
   constructor(store: KeyValueStore, options: ClusterStoreOptions) {
     const keys = keysOf(options.namespace, options.scope);
     this.#store = store;
-    this.#calls = new Calls(store, keys, options.clock, options.retryTimeoutMs);
+    this.#calls = new Calls(store, keys, options.clock, options.retryTimeoutMs, () => {
+      this.#written.forgetAll();
+      this.#timelines = null;
+    });
   }
 
   get retryTimeoutMs(): number {
@@ -47,10 +50,18 @@ export class ClusterStore implements Store {
     this.#calls.retryTimeoutMs = ms;
   }
 
+  get forgetAfterMs(): number {
+    return this.#calls.forgetAfterMs;
+  }
+
+  set forgetAfterMs(ms: number) {
+    this.#calls.forgetAfterMs = ms;
+  }
+
   async read(): Promise<ClusterView> {
     const { kvs, revision } = await this.#calls.range(this.#calls.budget());
     this.#written.verify(kvs, revision);
-    const view = decodeView(this.#calls.keys, revision, kvs);
+    const view = decodeView(this.#calls.keys, revision, kvs, this.#calls.wentBack);
     this.#timelines = view.timelines;
     return view;
   }

@@ -4,7 +4,16 @@
  */
 import type { HistoryEntry } from '../core/history.ts';
 import type { ClusterView, FailoverRequest, Initialize, StatusKey } from '../core/model.ts';
-import { compactJson, described, isObject, isWhole, parseJson, wholeNumber } from './json.ts';
+import {
+  compactJson,
+  described,
+  isObject,
+  isPosition,
+  isTimeline,
+  parseJson,
+  positionOf,
+  wholeNumber,
+} from './json.ts';
 import type { KeyValue } from './keyvalue.ts';
 import type { Report } from './problems.ts';
 
@@ -57,18 +66,18 @@ export function decodeStatus(
   reportOptime: Report,
 ): StatusKey {
   const legacy = (): number | null => {
-    const position = wholeNumber(optime);
+    const position = positionOf(optime);
     if (position === null && optime !== undefined) reportOptime(optime, 'a position in bytes');
     return position;
   };
   if (status === undefined) return { optime: legacy(), slots: {}, retainSlots: [] };
   const parsed = parseJson(status);
-  if (isWhole(parsed)) return { optime: parsed, slots: {}, retainSlots: [] };
+  if (isPosition(parsed)) return { optime: parsed, slots: {}, retainSlots: [] };
   if (!isObject(parsed)) {
     report(status, 'a JSON object or a position in bytes');
     return { optime: legacy(), slots: {}, retainSlots: [] };
   }
-  const position = wholeNumber(parsed.optime);
+  const position = positionOf(parsed.optime);
   if (position === null && parsed.optime !== undefined) report(status, 'optime: bytes');
   return {
     optime: position ?? legacy(),
@@ -89,7 +98,7 @@ function decodeSlots(value: unknown, report: Report): Readonly<Record<string, nu
   }
   const slots: [string, number][] = [];
   for (const [name, found] of Object.entries(value)) {
-    const position = wholeNumber(found);
+    const position = positionOf(found);
     if (position !== null) slots.push([name, position]);
     else report(`${name} ${described(found)}`, 'slots: positions in bytes');
   }
@@ -131,7 +140,7 @@ export function decodeHistory(
 function decodeHistoryRow(row: unknown): HistoryEntry | null {
   if (!Array.isArray(row)) return null;
   const [timeline, switchLsn, reason, at, leader]: readonly unknown[] = row;
-  if (!isWhole(timeline) || timeline < 1 || !isWhole(switchLsn) || switchLsn < 0) return null;
+  if (!isTimeline(timeline) || !isPosition(switchLsn)) return null;
   return {
     timeline,
     switchLsn,

@@ -7,7 +7,9 @@ import type { Etcd3, IResponseHeader } from 'etcd3';
 import { type Clock, within } from '../clock.ts';
 import { Endpoint, type Login, type Tls } from './endpoint.ts';
 import { type Failure, failureOf, StaleAnswer } from './failures.ts';
+import { Histories } from './histories.ts';
 import {
+  type CallKind,
   type CallOptions,
   type Header,
   LeaseGone,
@@ -23,12 +25,7 @@ export interface EtcdOptions {
   readonly tls?: Tls;
 }
 
-/**
- * - read: has no effect; asked again elsewhere, and refused when it is older than `notBefore`.
- * - harmless: like a read, but its answer is no view (keep-alive, time to live).
- * - write: never sent again when its outcome is unknown.
- */
-export type CallKind = 'read' | 'harmless' | 'write';
+export type { CallKind } from './keyvalue.ts';
 
 type Attempt<T> = (client: Etcd3, deadline: { readonly deadline: Date }) => Promise<T>;
 
@@ -42,8 +39,7 @@ const ATTEMPT_MS = { least: 250, most: 1000 };
 export class Endpoints {
   readonly #clock: Clock;
   readonly #endpoints: readonly Endpoint[];
-  /** Highest raft term seen, by store (D14). */
-  readonly #terms = new Map<string, number>();
+  readonly #histories: Histories;
   readonly #closing = new AbortController();
   #preferred = 0;
 
@@ -55,6 +51,7 @@ export class Endpoints {
       username === undefined ? null : { username, password: password ?? '' };
     this.#endpoints = options.urls.map((url) => new Endpoint(url, options.tls ?? {}, login));
     this.#clock = clock;
+    this.#histories = new Histories(clock, this.#endpoints.length);
   }
 
   /** The one that answered last. */
@@ -82,6 +79,7 @@ export class Endpoints {
         const ms = Math.min(attemptMs, left);
         const outcome = await this.#attempt(index, what, kind, options, ms, attempt);
         if ('answer' in outcome) return outcome.answer;
+        this.#histories.failed(index, kind, options);
         failures.push(`${this.#endpoints[index]?.url}: ${outcome.failed.message}`);
         if (kind === 'write' && outcome.failed.mayHaveHappened) {
           throw this.#unavailable(what, failures, true);
@@ -93,6 +91,11 @@ export class Endpoints {
       await this.#clock.wait(pause, this.#closing.signal);
     }
     throw this.#unavailable(what, failures, false);
+  }
+
+  /** Of an answer just received. */
+  header(header: IResponseHeader): Header {
+    return this.#histories.header(plainHeader(header));
   }
 
   close(): void {
@@ -130,7 +133,8 @@ export class Endpoints {
         const run = async (): Promise<T> => {
           used.client = await endpoint.client(left);
           const answer = await attempt(used.client, { deadline: new Date(Date.now() + left) });
-          this.#refuseStale(answer.header, kind, options);
+          const refusal = this.#histories.refusal(plainHeader(answer.header), kind, options);
+          if (refusal !== null) throw new StaleAnswer(refusal);
           return answer;
         };
         const answer = await within(this.#clock, left + GRACE_MS, what, run());
@@ -153,23 +157,6 @@ export class Endpoints {
     }
   }
 
-  /** Rule S3: a term or a revision from before what this agent has already seen. */
-  #refuseStale(header: IResponseHeader, kind: CallKind, options: CallOptions): void {
-    const { clusterId, revision, raftTerm } = headerOf(header);
-    const highest = this.#terms.get(clusterId) ?? 0;
-    if (raftTerm < highest) {
-      throw new StaleAnswer(`answered in raft term ${raftTerm}, but ${highest} has begun`);
-    }
-    this.#terms.set(clusterId, raftTerm);
-    const { notBefore } = options;
-    if (kind !== 'read' || notBefore?.clusterId !== clusterId) return;
-    if (revision < notBefore.revision) {
-      throw new StaleAnswer(
-        `answered with revision ${revision}, but ${notBefore.revision} is known`,
-      );
-    }
-  }
-
   #final(what: string, failure: Failure, cause: unknown): Error {
     const message = `${what}: ${failure.message}`;
     if (failure.kind === 'leaseGone') return new LeaseGone(message, { cause });
@@ -184,7 +171,7 @@ export class Endpoints {
   }
 }
 
-export function headerOf(header: IResponseHeader): Header {
+function plainHeader(header: IResponseHeader): Header {
   return {
     clusterId: header.cluster_id,
     revision: Number(header.revision),

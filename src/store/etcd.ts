@@ -9,7 +9,7 @@ import {
   type IRequestOp,
 } from 'etcd3';
 import type { Clock } from '../clock.ts';
-import { Endpoints, type EtcdOptions, headerOf } from './endpoints.ts';
+import { Endpoints, type EtcdOptions } from './endpoints.ts';
 import { EtcdWatch } from './etcd-watch.ts';
 import { StreamEnded } from './failures.ts';
 import {
@@ -43,7 +43,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
     const answer = await this.#endpoints.call('read', 'read', options, (client, deadline) =>
       client.kv.range(request, deadline),
     );
-    return { ...headerOf(answer.header), kvs: answer.kvs.map(keyValueOf) };
+    return { ...this.#endpoints.header(answer.header), kvs: answer.kvs.map(keyValueOf) };
   }
 
   async transact(
@@ -72,7 +72,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
       const [first] = range.kvs;
       reads.push(first ? keyValueOf(first) : null);
     }
-    return { ...headerOf(answer.header), succeeded: answer.succeeded, reads };
+    return { ...this.#endpoints.header(answer.header), succeeded: answer.succeeded, reads };
   }
 
   async grant(
@@ -87,7 +87,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
       options,
       (client, deadline) => client.leaseClient.leaseGrant(request, deadline),
     );
-    return { ...headerOf(answer.header), ttlSeconds: Number(answer.TTL) };
+    return { ...this.#endpoints.header(answer.header), ttlSeconds: Number(answer.TTL) };
   }
 
   async keepAlive(
@@ -100,7 +100,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
       options,
       (client, deadline) => keepAliveOnce(client, leaseId, deadline),
     );
-    return { ...headerOf(answer.header), ttlSeconds: Number(answer.TTL) };
+    return { ...this.#endpoints.header(answer.header), ttlSeconds: Number(answer.TTL) };
   }
 
   async timeToLive(
@@ -115,7 +115,10 @@ export class EtcdKeyValueStore implements KeyValueStore {
     );
     // etcd cuts fractions and says -1 for none: 0 is a lease in its last second.
     const remaining = Number(answer.TTL);
-    return { ...headerOf(answer.header), remainingSeconds: remaining < 0 ? 0 : remaining + 1 };
+    return {
+      ...this.#endpoints.header(answer.header),
+      remainingSeconds: remaining < 0 ? 0 : remaining + 1,
+    };
   }
 
   async revokeUnused(leaseId: string, options: CallOptions): Promise<void> {

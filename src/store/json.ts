@@ -28,6 +28,25 @@ export function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value);
 }
 
+/** As PostgreSQL counts timelines. One beyond would end every promotion above it. */
+export function isTimeline(value: unknown): value is number {
+  return isWhole(value) && value >= 1 && value <= 0x7fff_ffff;
+}
+
+/** A position in the WAL, in bytes. */
+export function isPosition(value: unknown): value is number {
+  return isWhole(value) && value >= 0;
+}
+
+/** A position, also when it stands there as text. */
+export function positionOf(value: unknown): number | null {
+  const position = wholeNumber(value);
+  return isPosition(position) ? position : null;
+}
+
+export const TIMELINES = 'a timeline, 1 to 2147483647';
+export const POSITIONS = 'a position in bytes, 0 to 2^53-1';
+
 /** A whole number, also when it stands there as text. */
 export function wholeNumber(value: unknown): number | null {
   if (isWhole(value)) return value;

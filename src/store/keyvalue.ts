@@ -14,7 +14,7 @@ export interface KeyValue {
 
 /** Which member answered, and where it stood. */
 export interface Header {
-  /** Changes when somebody sets up another store at the same address. */
+  /** Changes when somebody sets up another store at the same address, or wipes or restores this one. */
   readonly clusterId: string;
   readonly revision: number;
   readonly raftTerm: number;
@@ -31,6 +31,13 @@ export type Operation =
   | { readonly delete: string }
   | { readonly get: string };
 
+/**
+ * - read: has no effect; asked again elsewhere, and refused when it is older than `notBefore`.
+ * - harmless: like a read, but its answer is no view (keep-alive, time to live).
+ * - write: never sent again when its outcome is unknown.
+ */
+export type CallKind = 'read' | 'harmless' | 'write';
+
 export interface CallOptions {
   /** Total time for the call over all endpoints, ms. */
   readonly timeoutMs: number;
@@ -41,6 +48,12 @@ export interface CallOptions {
    * asked. For reads; answers of keep-alives and time-to-live carry no view.
    */
   readonly notBefore?: Pick<Header, 'clusterId' | 'revision'>;
+  /**
+   * When reads get nothing but answers from before `notBefore` for longer than this, the store was
+   * wiped or restored: what is known of it is forgotten, and its `clusterId` changes. At least the
+   * ttl: every deadline that was proven before has to be over by then. Default: 60 s.
+   */
+  readonly forgetAfterMs?: number;
 }
 
 /** One change that a watch saw. */

@@ -4,7 +4,16 @@
  */
 import type { MemberRecord, TenureRecord } from '../core/model.ts';
 import type { Tags } from '../core/settings.ts';
-import { compactJson, described, isObject, isWhole, parseJson } from './json.ts';
+import {
+  compactJson,
+  described,
+  isObject,
+  isPosition,
+  isTimeline,
+  POSITIONS,
+  parseJson,
+  TIMELINES,
+} from './json.ts';
 import type { Report } from './problems.ts';
 
 /** What we publish: the record and fields that only readers of the key itself care about. */
@@ -90,14 +99,16 @@ function decodeFields(fields: Fields, report: Report): MemberRecord {
     if (value !== undefined && value !== null) report(`${name} ${described(value)}`, 'a text');
     return null;
   };
-  const number = (name: string): number | null => {
+  const position = (name: string): number | null => {
     const value = fields[name];
-    if (isWhole(value) && value >= 0) return value;
-    if (value !== undefined && value !== null) {
-      report(`${name} ${described(value)}`, 'a whole number below 2^53');
-    }
+    if (isPosition(value)) return value;
+    if (value !== undefined && value !== null) report(`${name} ${described(value)}`, POSITIONS);
     return null;
   };
+  const { timeline } = fields;
+  if (timeline !== undefined && timeline !== null && !isTimeline(timeline)) {
+    report(`timeline ${described(timeline)}`, TIMELINES);
+  }
   const role = text('role') ?? '';
   return {
     connUrl: text('conn_url'),
@@ -110,11 +121,11 @@ function decodeFields(fields: Fields, report: Report): MemberRecord {
     pendingRestart: fields.pending_restart === true,
     pendingRestartReason: object(fields.pending_restart_reason),
     scheduledRestart: object(fields.scheduled_restart),
-    position: number('xlog_location'),
-    replayLsn: number('replay_lsn'),
-    receiveLsn: number('receive_lsn'),
+    position: position('xlog_location'),
+    replayLsn: position('replay_lsn'),
+    receiveLsn: position('receive_lsn'),
     replicationState: text('replication_state'),
-    timeline: number('timeline'),
+    timeline: isTimeline(timeline) ? timeline : null,
     pause: fields.pause === true,
     tenure: decodeTenure(fields.tenure),
   };

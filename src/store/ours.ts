@@ -1,6 +1,15 @@
 /** Values of our own keys, below `tenure/` (design 4, rules S6 and F4). */
 import type { Handover, TimelineClaims } from '../core/model.ts';
-import { compactJson, isObject, isWhole, parseJson } from './json.ts';
+import {
+  compactJson,
+  described,
+  isObject,
+  isPosition,
+  isTimeline,
+  POSITIONS,
+  parseJson,
+  TIMELINES,
+} from './json.ts';
 import type { KeyValue } from './keyvalue.ts';
 import type { Report } from './problems.ts';
 
@@ -21,17 +30,21 @@ export function encodeClaims(claims: readonly Claim[]): string {
 export function decodeClaims(kv: KeyValue | undefined, report: Report): TimelineClaims | null {
   if (!kv) return null;
   const rows: unknown = parseJson(kv.value);
-  const claims = Array.isArray(rows) ? rows.filter(isClaim) : [];
-  if (!Array.isArray(rows) || claims.length < rows.length) {
-    report(kv.value, 'a JSON list of [timeline, member]');
+  const allowed = `a JSON list of [timeline, member] with ${TIMELINES}`;
+  if (!Array.isArray(rows)) {
+    report(kv.value, allowed);
+    return { claims: [], modRevision: kv.modRevision };
   }
-  return { claims, modRevision: kv.modRevision };
+  // One absurd claim would be above all that can follow: the others still count.
+  const wrong = rows.find((row) => !isClaim(row));
+  if (wrong !== undefined) report(described(wrong), allowed);
+  return { claims: rows.filter(isClaim), modRevision: kv.modRevision };
 }
 
 function isClaim(row: unknown): row is Claim {
   if (!Array.isArray(row)) return false;
   const [timeline, member]: readonly unknown[] = row;
-  return isWhole(timeline) && timeline >= 1 && typeof member === 'string';
+  return isTimeline(timeline) && typeof member === 'string';
 }
 
 export function encodeHandover(handover: Omit<Handover, 'modRevision'>): string {
@@ -55,10 +68,16 @@ export function decodeHandover(kv: KeyValue | undefined, report: Report): Handov
   if (typeof leader !== 'string') {
     report(kv.value, '{"leader","floor_lsn","timeline","candidate"}');
   }
+  if (floorLsn != null && !isPosition(floorLsn)) {
+    report(`floor_lsn ${described(floorLsn)}`, POSITIONS);
+  }
+  if (timeline != null && !isTimeline(timeline)) {
+    report(`timeline ${described(timeline)}`, TIMELINES);
+  }
   return {
     leader: typeof leader === 'string' ? leader : '',
-    floorLsn: isWhole(floorLsn) ? floorLsn : null,
-    timeline: isWhole(timeline) ? timeline : null,
+    floorLsn: isPosition(floorLsn) ? floorLsn : null,
+    timeline: isTimeline(timeline) ? timeline : null,
     candidate: typeof candidate === 'string' ? candidate : null,
     modRevision: kv.modRevision,
   };

@@ -42,6 +42,12 @@ export interface Store {
   /** Longest time for one operation, ms; `retry_timeout` of the dynamic configuration. */
   retryTimeoutMs: number;
   /**
+   * A store that shows nothing but the past for longer than this, ms, was wiped or restored: it is
+   * accepted as it is, and `problems` says so. At least ttl + retry_timeout, so that every deadline
+   * proven before is over. Default: 60 s.
+   */
+  forgetAfterMs: number;
+  /**
    * Linearizable. Never older than this agent's own last write, never from a member whose raft
    * term went backwards (rule S3).
    * @throws StoreUnavailable

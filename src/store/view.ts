@@ -15,7 +15,13 @@ import { decodeMember } from './members.ts';
 import { decodeClaims, decodeHandover } from './ours.ts';
 import { Problems, type Report } from './problems.ts';
 
-export function decodeView(keys: Keys, revision: number, kvs: readonly KeyValue[]): ClusterView {
+/** @param wentBack a problem of the store itself */
+export function decodeView(
+  keys: Keys,
+  revision: number,
+  kvs: readonly KeyValue[],
+  wentBack: string | null = null,
+): ClusterView {
   const found = new Map(kvs.map((kv) => [kv.key, kv]));
   const problems = new Problems(keys.base);
   const at = (key: string): [KeyValue | undefined, Report] => [found.get(key), problems.about(key)];
@@ -40,7 +46,10 @@ export function decodeView(keys: Keys, revision: number, kvs: readonly KeyValue[
     timelines: decodeClaims(...at(keys.timeline)),
     handover: decodeHandover(...at(keys.handover)),
   };
-  return deepFreeze({ ...view, problems: problems.lines() });
+  return deepFreeze({
+    ...view,
+    problems: [...(wentBack === null ? [] : [wentBack]), ...problems.lines()],
+  });
 }
 
 /** A key with an empty name is still a key: nobody can take it, so it is not absent (rule S4). */

@@ -32,6 +32,11 @@ export class Written {
     this.#entries.set(key, { value, leaseId, revision });
   }
 
+  /** Nothing of it is in a store that was wiped, restored or replaced. */
+  forgetAll(): void {
+    this.#entries.clear();
+  }
+
   forget(key: string): void {
     this.#entries.delete(key);
   }

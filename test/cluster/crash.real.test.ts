@@ -10,7 +10,8 @@ let cluster: Cluster;
 
 beforeAll(async () => {
   lab = Lab.open();
-  cluster = await Cluster.start(lab, { scope: 'crash' });
+  // Long enough for a daemon to die and return on a busy machine.
+  cluster = await Cluster.start(lab, { scope: 'crash', dcs: { ttl: 12 } });
 }, 90_000);
 afterAll(() => lab.close());
 

@@ -11,6 +11,19 @@ const cases: readonly {
   because: string;
 }[] = [
   {
+    given: 'a primary that was left behind, with the key free in pause',
+    observation: given.leader({
+      settings: given.settings({ paused: true }),
+      cluster: given.known(
+        given.leaderless({ members: [given.member('n1'), given.member('n2', { timeline: 2 })] }),
+      ),
+      lease: given.ownLease('n1'),
+    }),
+    rule: 'paused.keep',
+    steps: [],
+    because: 'after the pause the newer primary would be cloned from it (simulator, B-260)',
+  },
+  {
     given: 'a leader key deleted by hand',
     observation: given.contender({ vanishedLeaseMs: given.known(4000) }),
     rule: 'campaign.vanished-lease',
@@ -138,5 +151,16 @@ describe('nobody leads', () => {
       ),
     });
     expect(decide(observation).steps[0]).toEqual({ do: 'campaign', claim: 7 });
+  });
+
+  it('S6: one absurd published timeline does not use up all numbers', () => {
+    const observation = given.contender({
+      cluster: given.known(
+        given.leaderless({
+          members: [given.member('n2'), given.member('n3', { timeline: 4294967295 })],
+        }),
+      ),
+    });
+    expect(decide(observation).steps[0]).toEqual({ do: 'campaign', claim: 2 });
   });
 });

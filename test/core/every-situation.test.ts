@@ -145,6 +145,11 @@ const jobs: readonly Observation['job'][] = [
   null,
   { ...given.ended('clone', true, 'gone'), outcome: null },
   { ...given.ended('start', true, 'as primary'), outcome: null },
+  {
+    ...given.ended('start', true, 'as standby of gone'),
+    outcome: null,
+    startedAt: given.NOW - 20_000,
+  },
   { ...given.ended('promote', true), outcome: null },
   given.ended('handover', false, '', 'nobody caught up'),
   given.ended('reinitialize', true, 'n1'),
@@ -162,6 +167,14 @@ const asked: readonly Pick<
   Observation,
   'upstream' | 'vanishedLeaseMs' | 'peers' | 'request' | 'scheduledRestart'
 >[] = [
+  {
+    ...NONE,
+    upstream: given.known(
+      given.upstream({ timeline: 2, history: [{ timeline: 1, switchLsn: 5000, reason: '' }] }),
+    ),
+    vanishedLeaseMs: given.known(0),
+    peers: [],
+  },
   {
     ...NONE,
     upstream: given.unknown('refused'),

@@ -188,6 +188,20 @@ const cases: readonly {
     because: 'it can never stream again as it is',
   },
   {
+    given: 'D51: a running standby that heads for a timeline nobody continued',
+    observation: given.replica({
+      cluster: given.known(second),
+      postgres: given.running(
+        given.standbySql('n1', { walReceiver: null, receiveLsn: 4500, replayLsn: 4500 }),
+      ),
+      upstream: given.known(onTwo),
+      memory: given.memory({ lastRole: 'replica', notStreamingSince: given.NOW - 25_000 }),
+    }),
+    rule: 'follow.lost-way',
+    job: 'stop',
+    because: 'only a start looks at the histories anew',
+  },
+  {
     given: 'a running primary beside a leader',
     observation: given.replica({ postgres: given.running(given.primarySql()) }),
     rule: 'follow.demote',

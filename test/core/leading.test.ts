@@ -96,6 +96,74 @@ const cases: readonly {
     because: 'there is nobody to give the lease to',
   },
   {
+    given: 'a data directory that cannot be read any more',
+    observation: given.leader({
+      postgres: given.stopped('in production', {
+        dataDirectory: { kind: 'unreadable', why: 'EIO' },
+        control: given.unknown('EIO'),
+      }),
+      memory: given.memory({ lastRole: 'primary', primaryDownSince: given.NOW - 6000 }),
+    }),
+    rule: 'lead.unreadable',
+    steps: ['killEverything', 'resign'],
+    because: 'it will not be started from, and another member can serve (F2)',
+  },
+  {
+    given: 'a stop that does not come to its end on a disk that hangs',
+    observation: given.leader({
+      postgres: given.running(given.primarySql(), {
+        sql: given.unknown('no answer'),
+        ready: 'no answer',
+      }),
+      job: {
+        ...given.ended('stop', true, 'immediate'),
+        outcome: null,
+        startedAt: given.NOW - 60_000,
+      },
+      memory: given.memory({ lastRole: 'primary', primaryDownSince: given.NOW - 331_000 }),
+    }),
+    rule: 'lead.stuck',
+    steps: ['killEverything', 'resign'],
+    because: 'SIGKILL pending on everything allows the release (S1)',
+  },
+  {
+    given: 'a hand-over that nobody caught up with, and primary_start_timeout 0',
+    observation: given.leader({
+      settings: given.settings({ primaryStartTimeoutMs: 0 }),
+      postgres: given.stopped('shut down', { standbySignal: true }),
+      job: given.ended('handover', false, '', 'nobody caught up'),
+      memory: given.memory({ lastRole: 'primary', primaryDownSince: given.NOW - 10_000 }),
+    }),
+    rule: 'lead.restart-in-place',
+    steps: ['startJob'],
+    because: 'a planned stop that ended in nothing loses nothing (F4)',
+  },
+  {
+    given: 'a fast stop that hangs',
+    observation: given.leader({
+      postgres: given.running(given.primarySql(), {
+        sql: given.unknown('57P03'),
+        ready: 'rejecting',
+      }),
+      job: given.ended('handover', false, '', 'did not stop in 60000 ms'),
+      memory: given.memory({ lastRole: 'primary', primaryDownSince: given.NOW - 60_000 }),
+    }),
+    rule: 'lead.wait-for-server',
+    steps: ['startJob'],
+    because: 'nothing else would end it',
+  },
+  {
+    given: 'SIGTERM after a hand-over that nobody caught up with',
+    observation: given.leader({
+      stopping: true,
+      postgres: given.stopped('shut down', { standbySignal: true }),
+      job: given.ended('handover', false, '', 'nobody caught up'),
+    }),
+    rule: 'leave.stopped',
+    steps: ['exit'],
+    because: 'the lease is left to run out, so that this node can come back first (F4)',
+  },
+  {
     given: 'D6: the key is held, but no renewal was ever proven',
     observation: given.leader({
       postgres: given.running(given.standbySql()),

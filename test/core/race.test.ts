@@ -39,6 +39,36 @@ const cases: readonly {
     because: 'operators bounded the loss by maximum_lag_on_failover',
   },
   {
+    given: 'three promotions of this node that failed',
+    observation: given.contender({
+      memory: given.memory({
+        lastRole: 'replica',
+        leaderlessSince: given.NOW - 100,
+        failures: [1, 2, 3].map(() => ({
+          kind: 'promote' as const,
+          at: given.NOW - 10,
+          why: 'ENOSPC',
+        })),
+      }),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'others are given the chance',
+  },
+  {
+    given: 'synchronous mode left by Patroni, and a peer ahead that /sync does not name',
+    observation: given.contender({
+      settings: given.settings({ synchronousMode: true }),
+      cluster: given.known(
+        given.leaderless({ sync: { leader: 'n1', standbys: ['n2'], quorum: 0, modRevision: 4 } }),
+      ),
+      peers: [given.peer('n3', 5001)],
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'the one that is ahead may not lead, so nobody waits for it',
+  },
+  {
     given: 'D34: a leader that died writing, with every published position behind it',
     observation: given.contender({
       cluster: given.known(
@@ -112,48 +142,6 @@ const cases: readonly {
     because: 'nobody is on timeline 2',
   },
   {
-    given: 'the floor of a hand-over that only a silent member has',
-    observation: given.contender({
-      cluster: given.known(
-        given.leaderless({
-          members: [given.member('n2'), given.member('n3', { position: 6000 })],
-          handover: { leader: 'n1', floorLsn: 6000, timeline: 1, candidate: null, modRevision: 50 },
-        }),
-      ),
-      peers: [given.silent('n3')],
-    }),
-    rule: 'campaign.race',
-    steps: [],
-    because: 'a planned hand-over loses nothing (F4)',
-  },
-  {
-    given: 'a hand-over to this member',
-    observation: given.contender({
-      cluster: given.known(
-        given.leaderless({
-          handover: { leader: 'n1', floorLsn: 5000, timeline: 1, candidate: 'n2', modRevision: 50 },
-        }),
-      ),
-      peers: [],
-    }),
-    rule: 'campaign.race',
-    steps: race,
-    because: 'it holds the floor and was named',
-  },
-  {
-    given: 'a hand-over to another member that answers',
-    observation: given.contender({
-      cluster: given.known(
-        given.leaderless({
-          handover: { leader: 'n1', floorLsn: 5000, timeline: 1, candidate: 'n3', modRevision: 50 },
-        }),
-      ),
-    }),
-    rule: 'campaign.race',
-    steps: [],
-    because: 'the named one goes first',
-  },
-  {
     given: 'a peer that still runs as a primary',
     observation: given.contender({ peers: [given.peer('n3', 5000, { inRecovery: false })] }),
     rule: 'campaign.race',
@@ -169,47 +157,6 @@ const cases: readonly {
     rule: 'campaign.race',
     steps: race,
     because: 'its deadline is over, only its member key keeps the lease',
-  },
-  {
-    given: 'a leader that gave up without a floor, and a candidate that is far behind',
-    observation: given.contender({
-      cluster: given.known(
-        given.leaderless({
-          status: { optime: 5000 + 1_048_577, slots: {}, retainSlots: [] },
-          handover: {
-            leader: 'n1',
-            floorLsn: null,
-            timeline: null,
-            candidate: null,
-            modRevision: 50,
-          },
-        }),
-      ),
-    }),
-    rule: 'campaign.race',
-    steps: [],
-    because: 'the lag limit holds for a crash, with or without a marker',
-  },
-  {
-    given: 'a leader that gave up, whose record still shows a position ahead',
-    observation: given.contender({
-      cluster: given.known(
-        given.leaderless({
-          members: [given.member('n1', { position: 5100 }), given.member('n2'), given.member('n3')],
-          handover: {
-            leader: 'n1',
-            floorLsn: null,
-            timeline: null,
-            candidate: null,
-            modRevision: 50,
-          },
-        }),
-      ),
-      peers: [given.silent('n1'), given.peer('n3', 5000)],
-    }),
-    rule: 'campaign.race',
-    steps: race,
-    because: 'it said itself that it cannot lead',
   },
   {
     given: 'a store that came back empty of members, seen by one on an older timeline',
@@ -254,7 +201,7 @@ const cases: readonly {
     }),
     rule: 'campaign.race',
     steps: [],
-    because: 'n3 may hold what was written after the last published position (simulator, 1-1223)',
+    because: 'n3 may hold what was written after the last published position (simulator, 1223)',
   },
   {
     given: 'the same, when nobody has come back in time',

@@ -23,7 +23,7 @@ const GARBAGE: readonly (readonly [key: string, contents: readonly string[]])[] 
   ['history', ['rubbish', '[[1,"x"]]', '[["2"]]']],
   ['failover', ['[1]', '{"leader":', '{"candidate":7}']],
   ['sync', ['rubbish', '{"leader":{},"quorum":"many"}', '[[]]']],
-  ['tenure/timeline', ['rubbish', '[[0,"n1"],["2","n2"]]']],
+  ['tenure/timeline', ['rubbish', '{"claims":1}']],
   ['tenure/handover', ['rubbish', '[]', '{"leader":1}']],
 ];
 

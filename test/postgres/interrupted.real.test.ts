@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Markers } from '../../src/postgres/markers.ts';
 import { allProcesses, processArguments } from '../../src/postgres/proc.ts';
 import {
   Lab,
@@ -181,6 +182,39 @@ test('another cluster’s data directory is never given up for a copy', async ()
   await expect(rewind).rejects.toThrow('different systems');
   await other.postgres.start('primary', null, 20_000, noProgress, never);
   expect((await look(other)).ready).toBe('accepting');
+});
+
+test('what an own bootstrap left is replaced by a clone, also after one that failed', async () => {
+  const b = await primary(lab, 'i');
+  await b.postgres.stop('fast', { becomeStandby: false, timeoutMs: 20_000 });
+  const markers = new Markers(`${b.dataDir}.tenure`);
+  await markers.begin({
+    kind: 'bootstrap',
+    startedAt: '2026-07-01T00:00:00.000Z',
+    from: null,
+    folder: null,
+    swapping: false,
+    incarnation: null,
+    replaces: null,
+  });
+  const control = new AbortController();
+  const cancelled = slow(b).postgres.clone(
+    a.upstream,
+    (phase) => {
+      if (phase.startsWith('copying')) control.abort();
+    },
+    control.signal,
+  );
+  await expect(cancelled).rejects.toThrow('cancelled');
+  expect((await look(b)).interrupted).toBe('bootstrap');
+  await killedAgent(slow(b), 'clone', /copying: /);
+  const next = lab.restarted(b);
+  expect((await look(next)).interrupted).toBe('bootstrap');
+  await next.postgres.configure(settings());
+  await next.postgres.clone(a.upstream, noProgress, never);
+  expect((await look(next)).interrupted).toBeNull();
+  await next.postgres.start('standby', a.upstream, 20_000, noProgress, never);
+  await streaming(next);
 });
 
 test('a clone replaces the directory as a whole, and is another life', async () => {

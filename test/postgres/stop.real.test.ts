@@ -139,6 +139,56 @@ test('a frozen standby does not hold up the stop; it comes to rest after "shut d
   await a.postgres.stop('immediate', { becomeStandby: false, timeoutMs: 10_000 });
 });
 
+test('a walsender that is held delivers the end to a slow standby', async () => {
+  const a = await primary(lab, 'g');
+  const b = await standby(lab, 'h', a);
+  const receiver = await walReceiver(b);
+  const ends: WalPoint[] = [];
+  let held = true;
+  process.kill(receiver, 'SIGSTOP');
+  // More than waits on the standby's side: the rest goes down with a walsender that is ended. Not so
+  // much that the walsender is stuck, which would hold up the shutdown checkpoint.
+  const emit = `pg_logical_emit_message(false, 'x', repeat('x', 1000))`;
+  await lab.ask(a, `SELECT count(${emit}) FROM generate_series(1, 300)`);
+  const stopping = a.postgres.stop('fast', {
+    becomeStandby: true,
+    timeoutMs: 20_000,
+    onShutDown: (end) => ends.push(end),
+    holdSenders: () => held,
+  });
+  try {
+    await until('it is shut down', () => ends.length > 0);
+    // Far longer than a walsender gets that nobody needs.
+    await clock.wait(1500);
+  } finally {
+    process.kill(receiver, 'SIGCONT');
+  }
+  await until('the standby has everything', async () => {
+    const [row] = await lab.ask(b, 'SELECT pg_last_wal_receive_lsn()::text AS lsn');
+    return parseLsn(row?.lsn as string) >= (ends[0] as WalPoint).lsn;
+  });
+  held = false;
+  await stopping;
+  expect(a.said.some((line) => line.includes('walsenders'))).toBe(false);
+});
+
+test('an archive_command that does not end does not hold up the stop', async () => {
+  const node = await primary(lab, 'i');
+  const parameters = { archive_mode: 'on', archive_command: 'sleep 60' };
+  await node.postgres.configure(settings({ parameters }));
+  await shutDown(node);
+  await node.postgres.start('primary', null, 20_000, noProgress, never);
+  await lab.ask(node, 'CREATE TABLE kept AS SELECT 1 AS x');
+  await lab.ask(node, 'SELECT pg_switch_wal()');
+  const begun = clock.now();
+  await shutDown(node);
+  expect(clock.now() - begun).toBeLessThan(10_000);
+  expect((await glanceAtControl(node.dataDir)).state).toBe('shut down');
+  await node.postgres.start('primary', null, 20_000, noProgress, never);
+  expect(await lab.ask(node, 'SELECT x FROM kept')).toEqual([{ x: 1 }]);
+  await node.postgres.stop('immediate', { becomeStandby: false, timeoutMs: 10_000 });
+});
+
 async function walReceiver(node: Node): Promise<number> {
   const [row] = await lab.ask(node, 'SELECT pid FROM pg_stat_wal_receiver');
   return row?.pid as number;

@@ -116,11 +116,20 @@ describe('histories', () => {
 
   test('stubs fill the numbers below the claim, with the ancestry of the current timeline (S6)', async () => {
     real(3, '1\t0/1000\tx\n');
-    expect(await writeStubs(places, 3, 0x5000, 6)).toEqual([4, 5]);
-    expect(names()).toEqual(['00000003.history', '00000004.history', '00000005.history']);
+    expect(await writeStubs(places, 3, 0x5000, 6)).toEqual([2, 4, 5]);
+    expect(names()).toEqual([2, 3, 4, 5].map((number) => `0000000${number}.history`));
     expect((await readHistory(folder, 5)).entries).toMatchObject([
       { timeline: 1, switchLsn: 0x1000 },
       { timeline: 3, switchLsn: 0x4fff },
+    ]);
+    expect((await readHistory(folder, 2)).entries).toMatchObject([{ timeline: 1, switchLsn: 1 }]);
+  });
+
+  test("a missing ancestor's history is written as it was", async () => {
+    real(3, '1\t0/1000\tx\n\n2\t0/2000\ty\n');
+    expect(await writeStubs(places, 3, 0x5000, 4)).toEqual([2]);
+    expect((await readHistory(folder, 2)).entries).toEqual([
+      { timeline: 1, switchLsn: 0x1000, reason: 'x' },
     ]);
   });
 
@@ -135,6 +144,22 @@ describe('histories', () => {
     await expect(writeStubs(places, 3, 0, 3)).rejects.toThrow('already on 3');
     real(5, '1\t0/1000\tx\n');
     await expect(writeStubs(places, 1, 0, 5)).rejects.toThrow('00000005.history');
+  });
+
+  test('a claim that is far away is refused before anything is written, whatever it is', async () => {
+    const far = writeStubs(places, 1, 0x5000, 2_000_000_000);
+    await expect(far).rejects.toThrow('more than 1000 numbers');
+    await expect(writeStubs(places, 1, 0x5000, 1003)).rejects.toThrow('more than 1000');
+    expect(names()).toEqual([]);
+    expect(await writeStubs(places, 1, 0x5000, 1002)).toHaveLength(1000);
+    expect(names()).toHaveLength(1000);
+  });
+
+  test('a cluster of many timelines can still be promoted, with the nearest histories', async () => {
+    real(500_000_000, '1\t0/1000\tx\n');
+    const written = await writeStubs(places, 500_000_000, 0x5000, 500_000_002);
+    expect(written).toHaveLength(1001);
+    expect([written[0], written.at(-1)]).toEqual([499_999_000, 500_000_001]);
   });
 
   test('stubs of a promotion that never happened go; those below a real history stay (D51)', async () => {

@@ -46,6 +46,8 @@ export class Checks implements Witness {
   readonly #writers = new Map<number, string>();
   readonly #promotedBy = new Map<number, string>();
   readonly #attempts = new Map<string, number>();
+  /** Since when each agent has known of the present pause. */
+  readonly #pausedSince = new Map<string, number>();
   readonly #pausedAt = new Map<string, number>();
   #lookedAt = 0;
 
@@ -70,6 +72,7 @@ export class Checks implements Witness {
     let guarded: Node | null = null;
     let unguarded = false;
     for (const node of this.#nodes) {
+      this.#notePause(node);
       if (!node.server.acknowledges) continue;
       if (!this.guarded(node)) {
         unguarded = true;
@@ -84,6 +87,11 @@ export class Checks implements Witness {
         this.violate('no lease', `${node.name} acknowledges writes after its lease has ended`);
     }
     if (unguarded && guarded !== null) this.unfencedMs += passed;
+  }
+
+  #notePause({ name, daemon }: Node): void {
+    if (daemon?.policy.settings.paused !== true) this.#pausedSince.delete(name);
+    else if (!this.#pausedSince.has(name)) this.#pausedSince.set(name, this.#lookedAt);
   }
 
   /** The agent is there to keep its promise: running, not just back, and not told to let go. */
@@ -110,10 +118,11 @@ export class Checks implements Witness {
     const holder = this.#truth.claimant(timeline);
     if (holder !== machine.name)
       this.violate('unclaimed timeline', `${machine.name} took ${timeline}, claimed by ${holder}`);
-    const node = this.#nodes.find(({ name }) => name === machine.name);
     const { requested, vacancy } = this.#truth;
     const asked = requested === machine.name || vacancy?.candidate === machine.name;
-    if (node?.daemon?.policy.settings.paused === true && !asked)
+    // What was decided before the agent could know of the pause is carried through.
+    const known = this.#pausedSince.get(machine.name);
+    if (known !== undefined && known < this.#truth.since && !asked)
       this.violate(
         'promoted in pause',
         `${machine.name} was promoted although it knows of the pause`,

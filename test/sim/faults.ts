@@ -71,17 +71,8 @@ const APPLY: Readonly<Record<Fault['kind'], Apply>> = {
       node.killDaemon();
       node.later(1000, () => node.startDaemon());
     }),
-  'pause at hand-over': (target, _node, { amount }) => {
-    let stopped: Node['daemon'] = null;
-    const cancel = target.trap('shut down', amount * 40, ({ daemon }) => {
-      stopped = daemon;
-      daemon?.process.stop('trap');
-    });
-    return () => {
-      cancel();
-      stopped?.process.goOn('trap');
-    };
-  },
+  'pause at hand-over': (target, _node, { amount }) => pauseAt(target, 'shut down', amount * 40),
+  'pause at start': (target, _node, { amount }) => pauseAt(target, 'starting', amount * 40),
   'daemon crash': (_target, node) => {
     node.killDaemon();
     return () => node.startDaemon();
@@ -180,6 +171,7 @@ const APPLY: Readonly<Record<Fault['kind'], Apply>> = {
     target.put('config', JSON.stringify({ ...target.config(), pause: true }));
     return () => target.put('config', JSON.stringify({ ...target.config(), pause: undefined }));
   },
+  'pause, then cut': pauseThenCut,
   ttl: (target, _node, { amount }) => {
     const ttl = Number(target.config().ttl ?? 10);
     const changed = Math.max(5, Math.round(ttl * (amount < 0.5 ? 0.8 : 1.2)));
@@ -187,6 +179,40 @@ const APPLY: Readonly<Record<Fault['kind'], Apply>> = {
     return undefined;
   },
 };
+
+/** The daemon is stopped at a moment that matters. */
+function pauseAt(target: FaultTarget, event: TrapEvent, afterMs: number): Undo {
+  let stopped: Node['daemon'] = null;
+  const cancel = target.trap(event, afterMs, ({ daemon }) => {
+    stopped = daemon;
+    daemon?.process.stop('trap');
+  });
+  return () => {
+    cancel();
+    stopped?.process.goOn('trap');
+  };
+}
+
+/** Maintenance mode ends, and the leader loses the store before it could renew. */
+function pauseThenCut(target: FaultTarget, { name }: Node, { forMs, amount }: Fault): Undo {
+  const { scheduler } = target.world;
+  const put = (pause: true | undefined): void =>
+    target.put('config', JSON.stringify({ ...target.config(), pause }));
+  let undo: Undo | null = null;
+  let over = false;
+  put(true);
+  scheduler.after(forMs * 0.2, () => {
+    scheduler.entered = true;
+    put(undefined);
+  });
+  scheduler.after(forMs * 0.2 + amount * 1500, () => {
+    if (!over) undo = cut(target, both(name, STORE));
+  });
+  return () => {
+    over = true;
+    undo?.();
+  };
+}
 
 /**
  * The store's leader changes, and the member that led does not know it for a while: it goes on

@@ -13,7 +13,7 @@ import {
 import { factsOf } from './facts.ts';
 import type { DaemonProcess } from './process.ts';
 import type { Random } from './random.ts';
-import { removeStubs, writeStubs } from './stubs.ts';
+import { removeStrangers, removeStubs, writeStubs } from './stubs.ts';
 import { cloneDirectory, initialise, rewindDirectory, type Tools } from './tools.ts';
 import type { Machine, World } from './world.ts';
 
@@ -84,6 +84,12 @@ export class SimPostgres implements Postgres {
       disk.standbySignal = true;
       disk.upstream = upstream?.name ?? null;
       removeStubs(disk);
+      const facts =
+        upstream === null ? null : await this.askUpstream(upstream, 1000).catch(() => null);
+      if (facts !== null && !facts.inRecovery) {
+        const ancestors = facts.history.map(({ timeline }) => timeline);
+        removeStrangers(disk, [facts.timeline, ...ancestors]);
+      }
     } else disk.standbySignal = false;
     if (signal.aborted) throw new PostgresError('the start was cancelled');
     if (server.alive) throw new PostgresError('PostgreSQL already runs');

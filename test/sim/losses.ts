@@ -132,6 +132,7 @@ export class Losses {
     return (
       node.up &&
       daemon?.process.runs === true &&
+      this.#truth.isMember(node.name) &&
       now - daemon.process.startedAt > STEADY_MS &&
       node.server.state === 'standby' &&
       now - node.server.since > STEADY_MS &&

@@ -87,9 +87,12 @@ export class Node implements Machine {
 
   startDaemon(): void {
     if (!this.up || this.#daemon !== null) return;
+    if (this.frozen) {
+      this.later(0, () => this.startDaemon());
+      return;
+    }
     const { scheduler } = this.#world;
     const process = new DaemonProcess(scheduler);
-    if (this.frozen) process.stop('machine');
     const clock = new SimClock(process, scheduler, this.#options.clockRate, this);
     this.adopted = this.server.state === 'primary' || this.server.orphans > 0;
     const daemon = this.#assemble(process, clock);

@@ -20,6 +20,8 @@ export type FaultKind =
   | 'kill at promotion'
   | 'crash at promotion'
   | 'pause at hand-over'
+  | 'pause at start'
+  | 'pause, then cut'
   | 'daemon pause'
   | 'daemon restart'
   | 'machine pause'
@@ -67,6 +69,11 @@ export interface Schedule {
   readonly usePgRewind: boolean;
   readonly narrow: readonly string[];
   readonly faults: readonly Fault[];
+  /**
+   * A crash may leave the history file of a promotion that never was. Off by default: the agent
+   * does not find its way out of that yet (docs/simulation.md, open 1).
+   */
+  readonly tornPromotions?: boolean;
   /** From here on nothing is disturbed any more, virtual ms. */
   readonly quietAt: number;
 }
@@ -86,6 +93,8 @@ const KINDS: readonly Weighted[] = [
   { kind: 'kill at promotion', weight: 3, lasts: [1, 3] },
   { kind: 'crash at promotion', weight: 3, lasts: [1, 3] },
   { kind: 'pause at hand-over', weight: 3, lasts: [1, 4] },
+  { kind: 'pause at start', weight: 2, lasts: [2, 4] },
+  { kind: 'pause, then cut', weight: 2, lasts: [1.5, 3] },
   { kind: 'daemon crash', weight: 8, lasts: [0.05, 2] },
   { kind: 'daemon pause', weight: 5, lasts: [0.1, 2] },
   { kind: 'daemon restart', weight: 8, lasts: [0.05, 1] },
@@ -151,7 +160,9 @@ export function generate(
     nodes: count,
     writers: chance.whole(1, 3),
     timing: { ttl, loop_wait, retry_timeout },
-    maximumLag: chance.chance(0.2) ? 4096 : 1_048_576,
+    // Who is too far behind never leads while the leader's disk is lost: that is what was asked for.
+    maximumLag:
+      chance.chance(0.2) && !faults.some(({ kind }) => kind === 'disk lost') ? 4096 : 1_048_576,
     usePgRewind: chance.chance(0.8),
     narrow: names.filter(() => chance.chance(0.15)),
     faults,

@@ -97,6 +97,7 @@ export class Server {
     if (disk.broken !== null) this.#world.witness.startedBroken(machine, disk.broken);
     const clean = disk.control.state.startsWith('shut down');
     this.#enter('starting');
+    this.#world.trap('starting', machine);
     if (as === 'standby') {
       disk.control.state = 'in archive recovery';
       this.replication.target = newestTimeline(disk.wal.timeline, disk.histories);
@@ -123,8 +124,10 @@ export class Server {
     this.#later(chance.between(5, 40) * this.slowness, () => {
       const before = disk.wal.head;
       const timeline = newestTimeline(this.replication.target, disk.histories) + 1;
-      disk.histories.set(timeline, this.#historyOf(timeline));
+      const history = this.#historyOf();
+      if (this.#world.tornPromotions) disk.histories.set(timeline, history);
       this.#later(chance.between(1, 15) * this.slowness, () => {
+        disk.histories.set(timeline, history);
         witness.promoted(machine, timeline, before);
         disk.wal.append(timeline, END_OF_RECOVERY_RECORD, null, this.#world.scheduler.now);
         disk.control.minRecoveryEndLsn = disk.wal.end;
@@ -137,7 +140,7 @@ export class Server {
   }
 
   /** The end of the present timeline, in the file of the next. */
-  #historyOf(_timeline: number): History {
+  #historyOf(): History {
     const { disk } = this.#machine();
     const own = disk.wal.timeline;
     const entries = disk.histories.get(own)?.entries ?? [];

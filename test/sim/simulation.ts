@@ -76,6 +76,7 @@ export class Simulation {
         return witness;
       },
       random,
+      tornPromotions: schedule.tornPromotions === true,
       trap: (event, machine) => this.#sprung(event, machine),
       machine: (name) => nodes.find((node) => node.name === name) ?? null,
       machines: nodes,

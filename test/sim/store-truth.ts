@@ -51,6 +51,11 @@ export class StoreTruth {
     return (this.#store.peek(this.keys.initialize)?.value ?? '') !== '';
   }
 
+  /** Its member key is there: others can know of it. */
+  isMember(name: string): boolean {
+    return this.#store.peek(`${this.keys.members}${name}`) !== null;
+  }
+
   /** A lease under which this node led still lives. */
   leased(name: string): boolean {
     const leases = this.#leases.get(name);

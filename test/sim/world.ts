@@ -25,7 +25,7 @@ export interface Machine {
 }
 
 /** Moments that a fault at a random time would seldom hit. */
-export type TrapEvent = 'promoting' | 'shut down';
+export type TrapEvent = 'starting' | 'promoting' | 'shut down';
 
 /** Everything that checkers and the timeline want to know. */
 export interface Witness {
@@ -54,6 +54,8 @@ export interface World {
   readonly witness: Witness;
   /** Tells whoever lies in wait for it, once. */
   trap(event: TrapEvent, machine: Machine): void;
+  /** A crash may come between the history file of a promotion and its first record. */
+  readonly tornPromotions: boolean;
   /** Chance, a stream of its own for each name. */
   random(stream: string): Random;
   machine(name: string): Machine | null;

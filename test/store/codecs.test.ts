@@ -13,7 +13,7 @@ import { compactJson } from '../../src/store/json.ts';
 import { keysOf, memberName } from '../../src/store/keys.ts';
 import type { KeyValue } from '../../src/store/keyvalue.ts';
 import { decodeMember, decodeTags, encodeMember } from '../../src/store/members.ts';
-import { decodeClaims } from '../../src/store/ours.ts';
+import { decodeClaims, decodeHandover } from '../../src/store/ours.ts';
 import { decodeView } from '../../src/store/view.ts';
 
 const keys = keysOf('service', 'bench');
@@ -206,6 +206,54 @@ describe('what Patroni tolerates is tolerated', () => {
     );
     expect(member).toMatchObject({ state: '', position: null, timeline: null, tenure: null });
     expect(reports).toHaveLength(3);
+  });
+
+  test.each([0, -1, 1.5, 2 ** 31, 2 ** 53, 1e300, '7'])('no timeline: %j', (timeline) => {
+    const found: string[] = [];
+    const report = (what: string): void => void found.push(what);
+    const text = JSON.stringify({ state: 'running', timeline, leader: 'n1' });
+    expect(decodeMember(text, report)).toMatchObject({ state: 'running', timeline: null });
+    expect(decodeHistory(JSON.stringify([[timeline, 5, 'x']]), report)).toBeNull();
+    expect(decodeHandover(kv('h', text), report)).toMatchObject({ leader: 'n1', timeline: null });
+    const claims = JSON.stringify([
+      [3, 'n1'],
+      [timeline, 'n2'],
+      [4, 'n3'],
+    ]);
+    expect(decodeClaims(kv('t', claims), report)?.claims).toEqual([
+      [3, 'n1'],
+      [4, 'n3'],
+    ]);
+    expect(found).toHaveLength(4);
+    expect(found.at(-1)).toBe(JSON.stringify([timeline, 'n2']));
+  });
+
+  test('the highest timeline there can be', () => {
+    const timeline = 2 ** 31 - 1;
+    const never = (what: string): never => expect.fail(what);
+    expect(decodeMember(JSON.stringify({ timeline }), never).timeline).toBe(timeline);
+    expect(decodeHistory(`[[${timeline},5,"x"]]`, never)).toHaveLength(1);
+    expect(decodeClaims(kv('t', `[[${timeline},"n1"]]`), never)?.claims).toHaveLength(1);
+  });
+
+  test.each([-1, 0.5, 2 ** 53])('no position: %j', (lsn) => {
+    const found: string[] = [];
+    const report = (what: string): void => void found.push(what);
+    const fields = { xlog_location: lsn, replay_lsn: lsn, receive_lsn: lsn };
+    expect(decodeMember(JSON.stringify(fields), report)).toMatchObject({
+      position: null,
+      replayLsn: null,
+      receiveLsn: null,
+    });
+    const marker = JSON.stringify({ leader: 'n1', floor_lsn: lsn });
+    expect(decodeHandover(kv('h', marker), report)?.floorLsn).toBeNull();
+    const status = JSON.stringify({ optime: lsn, slots: { a: lsn, b: 5 } });
+    expect(decodeStatus(status, undefined, report, report)).toMatchObject({
+      optime: null,
+      slots: { b: 5 },
+    });
+    expect(decodeStatus(String(lsn), undefined, report, report).optime).toBeNull();
+    expect(found).toHaveLength(7);
   });
 
   test.each([

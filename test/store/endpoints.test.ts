@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RealClock } from '../../src/clock.ts';
 import { type CallKind, Endpoints } from '../../src/store/endpoints.ts';
 import { LeaseGone, StoreRefused, StoreUnavailable } from '../../src/store/keyvalue.ts';
+import { ManualClock } from './manual-clock.ts';
 
 interface FakeEndpoint {
   readonly server: Server;
@@ -104,6 +105,100 @@ describe('an answer from the past (S3)', () => {
     const read = await call('read', [header(7, 10), header(7, 11)], { notBefore });
     expect(read).toEqual({ outcome: header(7, 11), asked: 2 });
     expect((await call('harmless', [header(7, 10)], { notBefore })).asked).toBe(1);
+  });
+});
+
+describe('a store that was wiped and kept its cluster id (D20)', () => {
+  /** Pauses take no real time, only that of the clock. */
+  class Hasty extends ManualClock {
+    override async wait(ms: number): Promise<void> {
+      this.advance(ms);
+    }
+  }
+  const options = { notBefore: { clusterId: '1', revision: 50 }, forgetAfterMs: 10_000 };
+  let clock: Hasty;
+  beforeEach(async () => {
+    endpoints.close();
+    clock = new Hasty();
+    endpoints = new Endpoints({ urls: fakes.map(({ url }) => url) }, clock);
+    await call('read', [header(7, 50)]);
+  });
+
+  type By = (call: number) => Answer;
+
+  /** Calls for so long, once in a second; each call gets its answers by their number in it. */
+  async function during(ms: number, kind: CallKind, by: By): Promise<unknown> {
+    let last: unknown = null;
+    for (const end = clock.now() + ms; clock.now() < end; clock.advance(1000)) {
+      let asked = 0;
+      last = await endpoints
+        .call('test', kind, { timeoutMs: 400, ...options }, async () => {
+          const answer = by(asked++);
+          if (answer instanceof Error || answer === 'never') throw answer;
+          return answer;
+        })
+        .catch((error: unknown) => error);
+    }
+    return last;
+  }
+
+  const REFUSED = { name: 'StoreUnavailable' };
+  const id = (): string => endpoints.header(header(2, 1).header).clusterId;
+
+  test.each([
+    ['a lower revision', header(7, 1)],
+    ['a lower raft term', header(2, 60)],
+    ['both', header(2, 1)],
+  ])('%s everywhere is accepted after the time, as another history', async (_name, answer) => {
+    expect(await during(9000, 'read', () => answer)).toMatchObject(REFUSED);
+    expect(id()).toBe('1');
+    expect(await during(4000, 'read', () => answer)).toEqual(answer);
+    expect(id()).toBe('1#1');
+    // Once more: the terms of the second history count as those of the first did.
+    expect((await call('read', [header(9, 70)])).outcome).toEqual(header(9, 70));
+    expect((await call('read', [header(8, 70), header(9, 70)])).asked).toBe(2);
+  });
+
+  test('not while a good one answers now and then: the time begins anew', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      expect(await during(9000, 'read', () => header(2, 1))).toMatchObject(REFUSED);
+      expect((await call('harmless', [header(7, 50)], options)).asked).toBe(1);
+    }
+    expect(id()).toBe('1');
+  });
+
+  test('not by one that is behind, beside a good one', async () => {
+    const both: By = (asked) => (asked === 0 ? header(7, 49) : header(7, 50));
+    expect(await during(60_000, 'read', both)).toEqual(header(7, 50));
+    expect(id()).toBe('1');
+  });
+
+  test('not before every endpoint was asked again: a good one may be back after a silence', async () => {
+    expect(await during(1000, 'read', () => header(2, 1))).toMatchObject(REFUSED);
+    clock.advance(100_000);
+    const back: By = (asked) => (asked === 0 ? header(2, 1) : header(7, 50));
+    expect(await during(1000, 'read', back)).toEqual(header(7, 50));
+    expect(id()).toBe('1');
+  });
+
+  test('one that does not answer does not keep it away', async () => {
+    const half: By = (asked) => (asked % 2 === 0 ? header(2, 1) : grpc(14, 'Connection dropped'));
+    expect(await during(14_000, 'read', half)).toEqual(header(2, 1));
+  });
+
+  test('not without an answer at the end', async () => {
+    expect(await during(5000, 'read', () => header(2, 1))).toMatchObject(REFUSED);
+    const silent = await during(60_000, 'read', () => grpc(14, 'Connection dropped'));
+    expect(silent).toMatchObject(REFUSED);
+    expect(id()).toBe('1');
+  });
+
+  test('keep-alives are no evidence: a deposed member answers them', async () => {
+    expect(await during(60_000, 'harmless', () => header(6, 49))).toMatchObject(REFUSED);
+    // Nor do they make the time begin.
+    expect(await during(1000, 'read', () => header(6, 49))).toMatchObject(REFUSED);
+    expect(await during(1000, 'read', () => header(6, 49))).toMatchObject(REFUSED);
+    expect(id()).toBe('1');
   });
 });
 

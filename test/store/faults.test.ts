@@ -120,7 +120,97 @@ describe('read your writes (S3)', () => {
   });
 });
 
+describe('a store that was wiped and kept its cluster id (D20)', () => {
+  const FORGET_MS = 40_000;
+  const status = { optime: 5, slots: {}, retainSlots: [] };
+
+  test('is refused until every proven deadline is over, and accepted then', async () => {
+    const leadership = await faulty.lead();
+    await store.writeStatus(leadership, status);
+    store.forgetAfterMs = FORGET_MS;
+    memory.changeLeader();
+    await store.read();
+    memory.wipe();
+    for (let gone = 0; gone <= FORGET_MS; gone += 2000) {
+      await expect(store.read()).rejects.toThrow(StoreUnavailable);
+      await expect(store.renew('n1', leadership)).rejects.toThrow(StoreUnavailable);
+      faulty.clock.advance(2000);
+    }
+    await expect(store.read()).rejects.toThrow(StoreUnavailable);
+    const view = await store.read();
+    expect(view).toMatchObject({ leader: null, revision: 1 });
+    expect(view.problems).toEqual([
+      'the store went back from revision 3 to 1: it was restored or wiped',
+    ]);
+    expect(await store.renew('n1', leadership)).toMatchObject({ proven: false, lost: true });
+    faulty.clock.advance(FORGET_MS);
+    expect((await store.read()).problems).toEqual([]);
+  });
+
+  test('what was written to the old one is written again', async () => {
+    const record = member({ state: 'running' });
+    const leaseId = await faulty.lease();
+    await store.writeMember('n1', leaseId, record);
+    await store.read();
+    // The same lease id, as a backup that was restored may show it.
+    memory.wipe();
+    memory.grant(leaseId, 300);
+    await expect(store.read()).rejects.toThrow(StoreUnavailable);
+    faulty.clock.advance(store.forgetAfterMs + 1);
+    await expect(store.read()).rejects.toThrow(StoreUnavailable);
+    expect((await store.read()).members).toEqual([]);
+    await store.writeMember('n1', leaseId, record);
+    expect((await store.read()).members).toHaveLength(1);
+  });
+
+  test('a member that lags, beside good ones, changes nothing for however long', async () => {
+    await faulty.lead();
+    await store.writeMember('n1', await faulty.lease(), member({ state: 'running' }));
+    client.fault = (call) => (call === 'range' ? 'lagging member' : null);
+    for (let gone = 0; gone < 200_000; gone += 10_000) {
+      expect((await store.read()).problems).toEqual([]);
+      faulty.clock.advance(10_000);
+    }
+  });
+
+  test('the time to forget can be changed, to anything but nothing', () => {
+    expect(store.forgetAfterMs).toBe(60_000);
+    expect(() => {
+      store.forgetAfterMs = 0;
+    }).toThrow(RangeError);
+  });
+});
+
 describe('other failures', () => {
+  test('a read is not starved by looks of our own at a store that others keep busy', async () => {
+    const leadership = await faulty.lead();
+    const range = client.range.bind(client);
+    let reads = 0;
+    client.range = async (prefix, options) => {
+      const answer = await range(prefix, options);
+      reads += 1;
+      memory.transact([], [{ put: '/elsewhere', value: String(reads) }], []);
+      expect(await store.renew('n1', leadership)).toMatchObject({ proven: true });
+      return answer;
+    };
+    expect((await store.read()).leader?.name).toBe('n1');
+    expect(reads).toBe(1);
+  });
+
+  test('a read that was overtaken by a write of our own is repeated', async () => {
+    const leadership = await faulty.lead();
+    const range = client.range.bind(client);
+    let reads = 0;
+    client.range = async (prefix, options) => {
+      const answer = await range(prefix, options);
+      reads += 1;
+      await store.writeStatus(leadership, { optime: 5, slots: {}, retainSlots: [] });
+      return answer;
+    };
+    expect((await store.read()).status.optime).toBe(5);
+    expect(reads).toBe(2);
+  });
+
   test('a full store refuses puts; renewals go on', async () => {
     const leadership = await faulty.lead();
     memory.full = true;

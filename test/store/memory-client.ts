@@ -1,5 +1,7 @@
 /** One agent's way to a {@link MemoryStore}, with the faults that lie on it. */
+import { Histories } from '../../src/store/histories.ts';
 import {
+  type CallKind,
   type CallOptions,
   type Change,
   type Compare,
@@ -46,12 +48,14 @@ export class MemoryClient implements KeyValueStore {
   fault: FaultPolicy;
   /** One way, ms. */
   latencyMs = 0;
-  #highestTerm = 0;
+  readonly #histories: Histories;
   #late: (() => unknown)[] = [];
   #closed = false;
 
   constructor(store: MemoryStore, fault: FaultPolicy) {
     this.#store = store;
+    // One endpoint for all of them: its members are passed over inside.
+    this.#histories = new Histories(store.clock, 1);
     this.fault = fault;
   }
 
@@ -116,7 +120,7 @@ export class MemoryClient implements KeyValueStore {
     leaseId: string,
     options: CallOptions,
   ): Promise<Header & { readonly ttlSeconds: number }> {
-    return this.#call('keepAlive', withoutView(options), true, {
+    return this.#call('keepAlive', options, true, {
       take: () => this.#store.keepAlive(leaseId),
       deposed: (raftTerm) => ({ ...this.#store.header(), raftTerm, ttlSeconds: 30 }),
     });
@@ -126,7 +130,7 @@ export class MemoryClient implements KeyValueStore {
     leaseId: string,
     options: CallOptions,
   ): Promise<Header & { readonly remainingSeconds: number }> {
-    return this.#call('timeToLive', withoutView(options), true, {
+    return this.#call('timeToLive', options, true, {
       take: () => this.#store.timeToLive(leaseId),
       deposed: (raftTerm) => ({ ...this.#store.header(), raftTerm, remainingSeconds: 0 }),
     });
@@ -172,13 +176,20 @@ export class MemoryClient implements KeyValueStore {
     }
     const first = this.#first(fault, ways);
     // A member from the past is passed over, as with several endpoints; a healthy one answers.
-    const answer = first && this.#isFresh(first, options) ? first : ways.take();
+    const kind: CallKind = !repeatable
+      ? 'write'
+      : ['keepAlive', 'timeToLive'].includes(name)
+        ? 'harmless'
+        : 'read';
+    const old = first && this.#histories.refusal(first, kind, options) !== null;
+    const answer = first && !old ? first : ways.take();
     await this.#travel();
-    if (!this.#isFresh(answer, options)) {
-      throw new StoreUnavailable(`${name}: only answers from the past`, false);
+    const refusal = this.#histories.refusal(answer, kind, options);
+    if (refusal !== null) {
+      this.#histories.failed(0, kind, options);
+      throw new StoreUnavailable(`${name}: ${refusal}`, !repeatable);
     }
-    this.#highestTerm = Math.max(this.#highestTerm, answer.raftTerm);
-    return answer;
+    return { ...answer, clusterId: this.#histories.header(answer).clusterId };
   }
 
   #first<T>(fault: Fault | null, ways: Ways<T>): T | null {
@@ -187,18 +198,8 @@ export class MemoryClient implements KeyValueStore {
     return null;
   }
 
-  #isFresh({ clusterId, revision, raftTerm }: Header, { notBefore }: CallOptions): boolean {
-    const sameStore = clusterId === this.#store.clusterId;
-    if (sameStore && raftTerm < this.#highestTerm) return false;
-    return notBefore?.clusterId !== clusterId || revision >= notBefore.revision;
-  }
-
   async #travel(): Promise<void> {
     if (this.latencyMs > 0) await this.#store.clock.wait(this.latencyMs);
     else await Promise.resolve();
   }
-}
-
-function withoutView({ timeoutMs }: CallOptions): CallOptions {
-  return { timeoutMs };
 }

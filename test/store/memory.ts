@@ -96,6 +96,11 @@ export class MemoryStore {
   /** Restored somewhere else, empty. */
   replace(): void {
     this.clusterId = String(Number(this.clusterId) + 1);
+    this.wipe();
+  }
+
+  /** Set up anew with the same flags: etcd derives its cluster id from them. */
+  wipe(): void {
     this.raftTerm = 2;
     this.#revision = 1;
     this.#kvs = new Map();

@@ -97,22 +97,6 @@ export const agentVariants: readonly Variant[] = [
     ],
   },
   {
-    name: 'stale-view',
-    what: 'decisions are made on the view of half a minute ago (S3)',
-    within: 60,
-    edits: [
-      {
-        file: 'src/store/cluster.ts',
-        find: '    this.#timelines = view.timelines;\n    return view;',
-        replace: `    const memory = this as unknown as { before?: ClusterView; reads?: number };
-    memory.reads = (memory.reads ?? 0) + 1;
-    if (memory.before === undefined || memory.reads % 12 === 0) memory.before = view;
-    this.#timelines = memory.before.timelines;
-    return memory.before;`,
-      },
-    ],
-  },
-  {
     name: 'claims-not-compared',
     what: 'a timeline is reserved without looking at the claims of others (S6)',
     within: 150,
@@ -121,8 +105,8 @@ export const agentVariants: readonly Variant[] = [
       { file: 'src/store/winning.ts', find: 'if (claim <= highest)', replace: 'if (claim < 0)' },
       {
         file: 'src/core/candidates.ts',
-        find: 'return Math.max(own, clusterTimeline(cluster.history) ?? 0, ...claimed, ...published) + 1;',
-        replace: 'void claimed, published; return own + 1;',
+        find: 'return Math.max(recorded, ...published) + 1;',
+        replace: 'void published; return own + 1;',
       },
     ],
   },

@@ -1,6 +1,7 @@
 /** The broken variants, each with the number of schedules within which it has to be caught. */
 import { agentVariants } from './agent.ts';
 import { coreVariants } from './core.ts';
+import { foundVariants } from './found.ts';
 import type { Variant } from './variant.ts';
 
-export const catalogue: readonly Variant[] = [...agentVariants, ...coreVariants];
+export const catalogue: readonly Variant[] = [...agentVariants, ...coreVariants, ...foundVariants];

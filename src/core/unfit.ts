@@ -1,0 +1,55 @@
+/**
+ * This node holds the leader key and cannot serve, and no ordinary way back ends in time: a disk
+ * that hangs or cannot be read, a stop that does not come to its end. Everything of PostgreSQL is
+ * sent SIGKILL first, which is what allows the release (rules S1, F2; field D10, D67).
+ */
+import { failoverPossible } from './candidates.ts';
+import type { Decision } from './model.ts';
+import { decision, type Rule, runningJob, runsAsPrimary, type Situation } from './rules.ts';
+
+/** A directory that cannot be read for this long will not be started from, ms. */
+const UNREADABLE_MS = 5000;
+/** Beyond primary_start_timeout, for work that is under way to come to its own end, ms. */
+const STUCK_MS = 30_000;
+
+export const unfit: readonly Rule[] = [
+  { id: 'lead.unreadable', when: unreadable },
+  { id: 'lead.stuck', when: stuck },
+];
+
+function downMs({ seen }: Situation): number {
+  const { primaryDownSince } = seen.memory;
+  return primaryDownSince === null ? 0 : seen.now - primaryDownSince;
+}
+
+function letOthersLead(s: Situation, rule: string, why: string): Decision {
+  return decision(
+    s.seen,
+    rule,
+    `${why}; ending PostgreSQL and releasing the lease`,
+    [{ do: 'killEverything' }, { do: 'resign', floorLsn: null, timeline: null, candidate: null }],
+    1000,
+  );
+}
+
+function unreadable(s: Situation): Decision | null {
+  const { seen, ours, cluster } = s;
+  const { dataDirectory, interrupted } = seen.postgres;
+  if (!ours || seen.settings.paused || runsAsPrimary(s) || interrupted !== null) return null;
+  if (dataDirectory.kind !== 'unreadable' && dataDirectory.kind !== 'foreign') return null;
+  if (downMs(s) < UNREADABLE_MS || !failoverPossible(cluster, seen.name)) return null;
+  return letOthersLead(s, 'lead.unreadable', `data directory: ${dataDirectory.why}`);
+}
+
+function stuck(s: Situation): Decision | null {
+  const { seen, ours, cluster } = s;
+  if (!ours || seen.settings.paused || runsAsPrimary(s)) return null;
+  if (downMs(s) < seen.settings.primaryStartTimeoutMs + STUCK_MS) return null;
+  const job = runningJob(seen);
+  // A promotion may take as long as replay does; a hand-over has a time of its own.
+  if (job?.kind === 'promote' || (job !== null && seen.now - job.startedAt < STUCK_MS)) return null;
+  if (!failoverPossible(cluster, seen.name)) return null;
+  const what =
+    job === null ? 'PostgreSQL does not come back' : `${job.kind} does not come to its end`;
+  return letOthersLead(s, 'lead.stuck', `${what} (down for ${Math.round(downMs(s) / 1000)} s)`);
+}
