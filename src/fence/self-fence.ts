@@ -45,8 +45,12 @@ export class SelfFence {
   arm(deadline: number, ttlMs: number): void {
     this.disarm();
     this.#deadline = deadline;
+    // Half of what is left is for proving, however short it is: a primary found at start has no more
+    // than retry_timeout, and must not be stopped before anybody was asked.
+    const left = Math.max(0, deadline - this.#options.clock.now());
+    const gracefulMs = Math.min(gracefulStopMs(ttlMs), left / 2);
     this.#next([
-      { at: deadline - gracefulStopMs(ttlMs), shoot: () => this.#stopFast() },
+      { at: deadline - gracefulMs, shoot: () => this.#stopFast() },
       { at: deadline - fenceStages.immediateMs, shoot: () => this.#stopImmediately() },
       { at: deadline - fenceStages.killMs, shoot: () => this.#kill() },
     ]);

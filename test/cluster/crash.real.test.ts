@@ -71,7 +71,7 @@ describe('a cluster of three', () => {
       timeline: 1,
     });
     expect(JSON.parse((await cluster.etcd.get(key('config')))?.value ?? '{}')).toMatchObject({
-      ttl: 5,
+      ttl: 12,
       loop_wait: 1,
     });
     await waitFor('/status with a slot for every member', DEADLINE_MS, async () => {

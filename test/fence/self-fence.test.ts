@@ -62,6 +62,14 @@ describe('the fence', () => {
     expect(done).toEqual([]);
   });
 
+  it('S8: gives a primary found at start half of its time to be proven, however long its lease is', () => {
+    fence.arm(clock.now() + 2000, TTL_MS);
+    clock.advance(999);
+    expect(done).toEqual([]);
+    clock.advance(1);
+    expect(done).toEqual(['stop fast']);
+  });
+
   it('leaves a standby alone', () => {
     primary = false;
     clock.advance(20_000);
