@@ -66,8 +66,8 @@ export const guards: readonly Guard[] = [
     test: 'test/core/campaigning.test.ts',
     name: 'D13',
     file: 'src/core/campaigning.ts',
-    guard: 'if (own >= recorded && ahead === undefined && alive === undefined) return null;',
-    without: 'if (own >= 0) return null;',
+    guard: 'const why = leftBehind(s) ?? (alive && ',
+    without: 'const why = (alive && ',
   },
   {
     id: 'D20',
@@ -106,7 +106,7 @@ export const guards: readonly Guard[] = [
     test: 'test/handover.test.ts',
     name: 'D28',
     file: 'src/handover.ts',
-    guard: 'if (holder === null && !options.releaseAnyway && options.candidates.length > 0) {',
+    guard: 'if (holder === null && options.candidates.length > 0) {',
     without: "if (holder === 'nobody') {",
   },
   {
