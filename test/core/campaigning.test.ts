@@ -1,15 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { decide } from '../../src/core/decide.ts';
-import type { Observation } from '../../src/core/model.ts';
+import { type Case, itDecides } from './decisions.ts';
 import * as given from './observations.ts';
 
-const cases: readonly {
-  given: string;
-  observation: Observation;
-  rule: string;
-  steps: readonly string[];
-  because: string;
-}[] = [
+const cases: readonly Case[] = [
   {
     given: 'a primary that was left behind, with the key free in pause',
     observation: given.leader({
@@ -117,14 +111,7 @@ const cases: readonly {
 ];
 
 describe('nobody leads', () => {
-  it.each(cases)('$given: $rule $steps, because $because', ({ observation, rule, steps }) => {
-    const decision = decide(observation);
-    expect(decision.rule, decision.why).toBe(rule);
-    expect(
-      decision.steps.map((step) => step.do),
-      decision.why,
-    ).toEqual(steps);
-  });
+  itDecides(cases);
 
   it('D13: starts an old primary as a standby of nobody', () => {
     const observation = given.replica({

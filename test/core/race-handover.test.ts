@@ -1,18 +1,11 @@
 /** The race after a leader gave the lease away: what its marker says binds everybody (rules F4, S6). */
-import { describe, expect, it } from 'vitest';
-import { decide } from '../../src/core/decide.ts';
-import type { Observation } from '../../src/core/model.ts';
+import { describe } from 'vitest';
+import { type Case, itDecides } from './decisions.ts';
 import * as given from './observations.ts';
 
 const race = ['campaign', 'startJob'];
 
-const cases: readonly {
-  given: string;
-  observation: Observation;
-  rule: string;
-  steps: readonly string[];
-  because: string;
-}[] = [
+const cases: readonly Case[] = [
   {
     given: 'a peer that is ahead, gave the lease away and cannot lead',
     observation: given.contender({
@@ -145,12 +138,5 @@ const cases: readonly {
 ];
 
 describe('the race after a hand-over', () => {
-  it.each(cases)('$given: $rule $steps, because $because', ({ observation, rule, steps }) => {
-    const decision = decide(observation);
-    expect(decision.rule, decision.why).toBe(rule);
-    expect(
-      decision.steps.map((step) => step.do),
-      decision.why,
-    ).toEqual(steps);
-  });
+  itDecides(cases);
 });

@@ -1,18 +1,11 @@
 /** Who may take the free leader key, and who waits (contract 5.9, rules F4, S6). */
-import { describe, expect, it } from 'vitest';
-import { decide } from '../../src/core/decide.ts';
-import type { Observation } from '../../src/core/model.ts';
+import { describe } from 'vitest';
+import { type Case, itDecides } from './decisions.ts';
 import * as given from './observations.ts';
 
 const race = ['campaign', 'startJob'];
 
-const cases: readonly {
-  given: string;
-  observation: Observation;
-  rule: string;
-  steps: readonly string[];
-  because: string;
-}[] = [
+const cases: readonly Case[] = [
   {
     given: 'the leader is gone and nobody is ahead',
     observation: given.contender(),
@@ -264,12 +257,5 @@ const cases: readonly {
 ];
 
 describe('the race for the leader key', () => {
-  it.each(cases)('$given: $rule $steps, because $because', ({ observation, rule, steps }) => {
-    const decision = decide(observation);
-    expect(decision.rule, decision.why).toBe(rule);
-    expect(
-      decision.steps.map((step) => step.do),
-      decision.why,
-    ).toEqual(steps);
-  });
+  itDecides(cases);
 });
