@@ -11,8 +11,10 @@ import type { Postgres, Progress } from './postgres/postgres.ts';
 import { PostgresError } from './postgres/postgres.ts';
 
 /** Between two questions to the candidates; PostgreSQL has no event for a standby's flush. */
-const ASK_EVERY_MS = 20;
+const ASK_EVERY_MS = 10;
 const ASK_TIMEOUT_MS = 1000;
+/** Connections to the candidates are kept from the checkpoint to the last question, ms. */
+const KEEP_MS = 5000;
 const CHECKPOINT_TIMEOUT_MS = 60_000;
 /** How long WAL that was sent may still be on its way, ms. */
 const AFTER_STOP_MS = 1500;
@@ -39,11 +41,7 @@ export interface HandoverOptions {
  */
 export async function handOver(options: HandoverOptions, progress: Progress): Promise<string> {
   progress('checkpoint while serving');
-  await options.postgres
-    .checkpoint(CHECKPOINT_TIMEOUT_MS)
-    .catch((error: unknown) =>
-      options.log('warning', `checkpoint before the hand-over: ${String(error)}`),
-    );
+  await Promise.all([connect(options), checkpoint(options)]);
   progress('stopping');
   const stopped = new AbortController();
   let end: WalPoint | null = null;
@@ -68,6 +66,19 @@ export async function handOver(options: HandoverOptions, progress: Progress): Pr
     throw new PostgresError('PostgreSQL ended without a clean shutdown; keeping the lease');
   }
   return released;
+}
+
+async function checkpoint({ postgres, log }: HandoverOptions): Promise<void> {
+  await postgres
+    .checkpoint(CHECKPOINT_TIMEOUT_MS)
+    .catch((error: unknown) => log('warning', `checkpoint before the hand-over: ${String(error)}`));
+}
+
+/** While the server still serves: connecting would take longer than the answers (F3). */
+async function connect({ postgres, candidates }: HandoverOptions): Promise<void> {
+  await Promise.allSettled(
+    candidates.map((candidate) => postgres.askUpstream(candidate, ASK_TIMEOUT_MS, KEEP_MS)),
+  );
 }
 
 async function release(
@@ -100,38 +111,56 @@ async function release(
     : `released the lease; ${holder} holds everything`;
 }
 
+/** The first that holds everything; null when none does in time. One that hangs holds up nobody else. */
 async function firstHolder(
   options: HandoverOptions,
   end: WalPoint,
   stopped: AbortSignal,
 ): Promise<string | null> {
-  if (options.candidates.length === 0) return null;
-  const until = options.clock.now() + options.patienceMs;
-  let grace = until;
-  while (options.clock.now() < Math.min(until, grace)) {
-    // After the server is gone nothing more is sent: what is under way arrives soon or never.
-    if (stopped.aborted && grace === until) grace = options.clock.now() + AFTER_STOP_MS;
-    const holder = await Promise.any(
-      options.candidates.map((candidate) => holds(options, candidate, end)),
-    ).catch(() => null);
-    if (holder !== null) return holder;
-    await options.clock.wait(ASK_EVERY_MS);
+  const over = new AbortController();
+  try {
+    const asking = options.candidates.map((one) =>
+      untilHeld(options, one, end, stopped, over.signal),
+    );
+    return await Promise.any(asking);
+  } catch {
+    return null;
+  } finally {
+    over.abort();
   }
-  return null;
 }
 
-/** @throws when the candidate does not hold `end`, or cannot be asked */
+/** @throws PostgresError the candidate did not hold `end` in time */
+async function untilHeld(
+  options: HandoverOptions,
+  candidate: Upstream,
+  end: WalPoint,
+  stopped: AbortSignal,
+  over: AbortSignal,
+): Promise<string> {
+  const { clock } = options;
+  let until = clock.now() + options.patienceMs;
+  let lastChance = false;
+  while (clock.now() < until && !over.aborted) {
+    // After the server is gone nothing more is sent: what is under way arrives soon or never.
+    if (stopped.aborted && !lastChance) {
+      lastChance = true;
+      until = Math.min(until, clock.now() + AFTER_STOP_MS);
+    }
+    if (await holds(options, candidate, end).catch(() => false)) return candidate.name;
+    await clock.wait(ASK_EVERY_MS, over);
+  }
+  throw new PostgresError(`${candidate.name} did not hold the end in time`);
+}
+
+/** @throws PostgresError the candidate cannot be asked */
 async function holds(
   { postgres, systemIdentifier }: Pick<HandoverOptions, 'postgres' | 'systemIdentifier'>,
   candidate: Upstream,
   end: WalPoint,
-): Promise<string> {
-  const facts = await postgres.askUpstream(candidate, ASK_TIMEOUT_MS);
+): Promise<boolean> {
+  const facts = await postgres.askUpstream(candidate, ASK_TIMEOUT_MS, KEEP_MS);
   // A position on another timeline, or of another cluster, says nothing about ours (S6).
   const heir = facts.timeline === end.timeline && facts.systemIdentifier === systemIdentifier;
-  if (!heir || !facts.inRecovery || facts.lsn < end.lsn)
-    throw new PostgresError(
-      `${candidate.name} is at ${formatLsn(facts.lsn)} on timeline ${facts.timeline}`,
-    );
-  return candidate.name;
+  return heir && facts.inRecovery && facts.lsn >= end.lsn;
 }

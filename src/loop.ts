@@ -18,6 +18,8 @@ import type { Status } from './status.ts';
 
 /** After a step that failed, look again this soon, ms. */
 const AFTER_FAILURE_MS = 250;
+/** Between two looks while the lease is given away, ms. */
+const GIVING_AWAY_MS = 250;
 const CHECKPOINT_TIMEOUT_MS = 600_000;
 
 export interface LoopOptions {
@@ -63,7 +65,16 @@ export class Loop {
   /** Cuts the wait in progress short, or skips the next one. */
   hint(why: string): void {
     this.#options.log('debug', `looking again: ${why}`);
-    this.#wake.abort();
+    if (!this.#givingAway()) this.#wake.abort();
+  }
+
+  /**
+   * From the stop to the release of the lease every ms counts, and there is nothing to decide: what
+   * happens to the server meanwhile is the job's to see, and its end is a hint (F4).
+   */
+  #givingAway(): boolean {
+    const job = this.#options.jobs.state;
+    return job?.kind === 'handover' && job.outcome === null && job.stoppingSince !== undefined;
   }
 
   /** The agent has been told to stop. */
@@ -91,7 +102,10 @@ export class Loop {
       if (exit !== null) return exit;
       this.#lastTick = clock.now();
       status.decided(decision, clock.now() + waitMs);
-      await clock.wait(waitMs, this.#wake.signal);
+      await clock.wait(
+        this.#givingAway() ? Math.min(waitMs, GIVING_AWAY_MS) : waitMs,
+        this.#wake.signal,
+      );
     }
   }
 
@@ -143,6 +157,7 @@ export class Loop {
     status.sawPostgres(seen.postgres, seen.since);
     status.looked(seen.cluster, this.#memory);
     this.#standDown(seen);
+    await this.#recordLease();
     const observation = await complete(sources, seen, {
       name,
       settings,
@@ -165,6 +180,16 @@ export class Loop {
       waitMs: done ? decision.wakeInMs : AFTER_FAILURE_MS,
       decision,
     };
+  }
+
+  /** Long before a leader key is bound to it: after a campaign clients would wait for the disk (F3). */
+  async #recordLease(): Promise<void> {
+    const { lease, journal, log } = this.#options;
+    const { leaseId } = lease.facts();
+    if (leaseId === null || leaseId === journal.node.leaseId) return;
+    await journal
+      .leading(leaseId)
+      .catch((error: unknown) => log('warning', `recording the lease: ${String(error)}`));
   }
 
   /** The fence stands down only on proof that there is nothing to stop (rule S1). */

@@ -3,6 +3,7 @@
  * peers and the leader's server. Everything is bounded; what gives no answer is unknown (rule S4).
  */
 import { type Clock, within } from './clock.ts';
+import { awaitsNamed } from './core/candidates.ts';
 import type {
   ClusterView,
   JobState,
@@ -84,7 +85,7 @@ export async function complete(sources: Sources, seen: Seen, frame: Frame): Prom
   const cluster = seen.cluster.known ? seen.cluster.value : null;
   const busy = frame.job !== null && frame.job.outcome === null;
   const [peers, upstream, vanishedLeaseMs, postgres] = await Promise.all([
-    cluster !== null && !busy && peersMatter(cluster, seen.postgres, frame)
+    cluster !== null && !busy && peersMatter(cluster, seen, frame)
       ? askPeers(sources, cluster, frame)
       : Promise.resolve([]),
     askUpstream(sources, cluster, seen.postgres, frame),
@@ -107,18 +108,22 @@ export async function complete(sources: Sources, seen: Seen, frame: Frame): Prom
 /**
  * In a race, and for a leader that is asked to hand over: a candidate is judged by fresh facts (F3).
  * Who was named by the leader that stopped, and holds everything it had, need not ask (F4): the
- * others can say nothing that would change it, and one that hangs would hold up the promotion.
+ * others can say nothing that would change it, and one that hangs would hold up the promotion. Nor
+ * does anybody else while the named one has its time: answering would keep it from promoting.
  */
 function peersMatter(
-  { leader, failover, handover }: ClusterView,
-  { sql }: PostgresFacts,
+  cluster: ClusterView,
+  { now, postgres: { sql } }: Seen,
   { name, memory }: Frame,
 ): boolean {
+  const { leader, failover, handover } = cluster;
   if (leader !== null) return leader.name === name && failover !== null;
-  const { lastLeader } = memory;
+  const { lastLeader, leaderlessSince } = memory;
+  if (lastLeader !== null && lastLeader.name !== handover?.leader) return true;
+  const leaderlessMs = now - (leaderlessSince ?? now);
+  if (failover === null && awaitsNamed(handover, cluster, name, leaderlessMs)) return false;
   const floor = handover?.floorLsn ?? null;
-  const valid = lastLeader === null || lastLeader.name === handover?.leader;
-  if (handover?.candidate !== name || floor === null || !valid || !sql.known) return true;
+  if (handover?.candidate !== name || floor === null || !sql.known) return true;
   const { inRecovery, receiveLsn, replayLsn } = sql.value;
   return !inRecovery || Math.max(receiveLsn ?? 0, replayLsn ?? 0) < floor;
 }

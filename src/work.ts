@@ -126,11 +126,14 @@ export class Work {
     const { jobs, postgres, journal } = this.#options;
     this.#mustHoldLease(seen.settings.ttlMs);
     jobs.begin('promote', `to timeline ${claim}`, async (progress) => {
-      progress('recording the promotion');
-      await journal.promoting(claim);
-      this.#mustHoldLease(seen.settings.ttlMs);
       progress('promoting');
-      const timeline = await postgres.promote(claim, PROMOTE_TIMEOUT_MS);
+      // On disk before PostgreSQL is told to, but not before it is prepared: both take their time.
+      const recorded = journal.promoting(claim);
+      recorded.catch(() => undefined);
+      const timeline = await postgres.promote(claim, PROMOTE_TIMEOUT_MS, async () => {
+        await recorded;
+        this.#mustHoldLease(seen.settings.ttlMs);
+      });
       if (timeline !== claim) {
         this.#options.log(
           'warning',

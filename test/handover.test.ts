@@ -20,6 +20,8 @@ class Scene {
   checkpoint: () => Promise<void> = async () => undefined;
   resign: () => Promise<boolean> = async () => true;
   cleanEnd = true;
+  /** Gives no answer after the stop. */
+  hangs: string | null = null;
   stranger: Partial<UpstreamFacts> = {};
   held: (() => boolean) | undefined;
 
@@ -42,6 +44,7 @@ class Scene {
         if (this.cleanEnd) options.onShutDown?.(END);
       },
       askUpstream: async ({ name }: Upstream) => {
+        if (name === this.hangs && this.done.length > 1) await new Promise(() => undefined);
         const lsn = this.positions[name];
         if (lsn === undefined) throw new PostgresError('no answer');
         return given.upstream({
@@ -123,6 +126,18 @@ describe('a hand-over', () => {
     scene.positions.n2 = END.lsn;
     await scene.pass(200);
     expect(await work).toContain('n2 holds everything');
+  });
+
+  it('asks each candidate for itself: one that hangs holds up nobody', async () => {
+    const scene = new Scene();
+    scene.positions.n3 = END.lsn - 1;
+    scene.hangs = 'n2';
+    const work = scene.run();
+    await scene.pass(200);
+    scene.positions.n3 = END.lsn;
+    await scene.pass(100);
+    expect(scene.done).toContain('resign');
+    expect(await work).toContain('n3 holds everything');
   });
 
   it('D8: has stopped the primary before the store is asked, so its failure leaves none behind', async () => {

@@ -15,6 +15,7 @@ async function asked(
   cluster: ClusterView,
   postgres: PostgresFacts = standby,
   job: JobState | null = null,
+  leaderlessMs = 0,
 ): Promise<readonly string[]> {
   const names: string[] = [];
   const clock = new ManualClock();
@@ -39,7 +40,7 @@ async function asked(
     request: null,
     scheduledRestart: null,
     stopping: false,
-    memory: given.memory({ lastRole: 'replica' }),
+    memory: given.memory({ lastRole: 'replica', leaderlessSince: now - leaderlessMs }),
   });
   return names;
 }
@@ -68,10 +69,19 @@ describe('peers', () => {
     expect(await asked(given.leaderless({ handover: short }))).toEqual(['n3']);
     const blind = { ...handover, floorLsn: null };
     expect(await asked(given.leaderless({ handover: blind }))).toEqual(['n3']);
-    const other = { ...handover, candidate: 'n3' };
-    expect(await asked(given.leaderless({ handover: other }))).toEqual(['n3']);
     const former = { ...handover, leader: 'n9' };
     expect(await asked(given.leaderless({ handover: former }))).toEqual(['n3']);
+  });
+
+  it('are left alone for the first second when one of them was named', async () => {
+    const other = { ...handover, candidate: 'n3' };
+    const since = (ms: number): Promise<readonly string[]> =>
+      asked(given.leaderless({ handover: other }), standby, null, ms);
+    expect(await since(999)).toEqual([]);
+    expect(await since(1000)).toEqual(['n3']);
+    const gone = given.leaderless({ handover: { ...other, candidate: 'n9' } });
+    expect(await asked(gone)).toEqual(['n3']);
+    expect(await asked({ ...given.leaderless({ handover: other }), failover })).toEqual(['n3']);
   });
 
   it('are not asked while a job runs', async () => {

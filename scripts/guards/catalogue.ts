@@ -238,8 +238,8 @@ export const guards: readonly Guard[] = [
     test: 'test/handover.test.ts',
     name: 'D68',
     file: 'src/handover.ts',
-    guard: '  await options.postgres\n    .checkpoint(CHECKPOINT_TIMEOUT_MS)\n',
-    without: '  void options.postgres\n    .checkpoint(CHECKPOINT_TIMEOUT_MS)\n',
+    guard: '  await Promise.all([connect(options), checkpoint(options)]);\n',
+    without: '  await connect(options);\n  void checkpoint(options);\n',
   },
   {
     id: 'D69',

@@ -159,11 +159,27 @@ function belowFloor({
   );
 }
 
+/** Time that the member which a hand-over names has for itself, ms: the others do not even ask. */
+const NAMED_FIRST_MS = 1000;
+
+/** Whether somebody else is named, has a living key, and has had less than its time. */
+export function awaitsNamed(
+  handover: Handover | null,
+  cluster: ClusterView,
+  name: string,
+  leaderlessMs: number,
+): boolean {
+  const candidate = handover?.candidate ?? null;
+  if (candidate === null || candidate === name || leaderlessMs >= NAMED_FIRST_MS) return false;
+  return cluster.members.some((member) => member.name === candidate && member.leaseId !== null);
+}
+
 function namedCandidate({
   handover,
   position,
   peers,
   name,
+  cluster,
   leaderlessMs,
   settings,
 }: CandidateSituation): Candidacy | null {
@@ -173,6 +189,7 @@ function namedCandidate({
   const heir = position.timeline >= (handover?.timeline ?? 0);
   if (candidate === name && !heir) return null;
   if (candidate === name) return yes('named as the candidate of the hand-over');
+  if (awaitsNamed(handover, cluster, name, leaderlessMs)) return wait(`${candidate} was named`);
   const answer = peers.find((peer) => peer.name === candidate)?.answer;
   return answer?.known === true ? wait(`${candidate} was named and is alive`) : null;
 }

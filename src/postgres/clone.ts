@@ -8,13 +8,12 @@ import { toolConninfo, writePgpass } from './conninfo.ts';
 import { messageOf, readIfThere, syncFolder, writeAtomically } from './disk.ts';
 import { endOrphans } from './ending.ts';
 import { newIncarnation, type WorkMarker } from './markers.ts';
-import { ctlTimeout, databaseOf, type Parts, readControl } from './parts.ts';
+import { ctlTimeout, type Parts, readControl } from './parts.ts';
 import { PostgresError, type Progress } from './postgres.ts';
 import { failureOf, type RunResult, run } from './run.ts';
 import { emptyInPlace, folderForCopy, removeLeftovers, swapIn } from './swap.ts';
 import { toolArguments } from './tooloptions.ts';
 import { refuseOld } from './tools.ts';
-import { askUpstream } from './upstream.ts';
 
 const FORBIDDEN = new Set(
   [
@@ -59,14 +58,7 @@ export async function cloneServer(
   const chosen = backupOptions(parts);
   await refuseRunning(parts);
   await endOrphans(parts, ctlTimeout(options));
-  const facts = await askUpstream(
-    clock,
-    from,
-    options.replication,
-    options.superuser,
-    databaseOf(options),
-    ASK_MS,
-  );
+  const facts = await parts.upstreams.ask(from, ASK_MS);
   const unfinished = await unfinishedIn(parts);
   // What an own bootstrap left is nobody's data, nor is what a clone in place was already filling.
   if (unfinished !== 'bootstrap' && unfinished !== 'clone') await refuseOtherCluster(parts, facts);

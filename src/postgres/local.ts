@@ -31,7 +31,7 @@ import { ensureOwnSlot, startServer } from './start.ts';
 import { type StopRequest, stopServer } from './stop.ts';
 import { finishSwap, removeLeftovers } from './swap.ts';
 import { type ToolName, Tools } from './tools.ts';
-import { askUpstream } from './upstream.ts';
+import { Upstreams } from './upstreams.ts';
 
 /** For tools of an earlier agent to end, ms. */
 const STRAY_MS = 5000;
@@ -77,6 +77,12 @@ export class LocalPostgres implements Postgres {
       postmaster,
       session,
       configuration,
+      upstreams: new Upstreams({
+        clock,
+        replication: options.replication,
+        superuser: options.superuser,
+        database: databaseOf(options),
+      }),
     };
     this.#looker = new Looker(this.#parts);
   }
@@ -93,17 +99,12 @@ export class LocalPostgres implements Postgres {
     return this.#parts.tools.missing(wanted, version);
   }
 
-  async askUpstream(upstream: Upstream, timeoutMs: number): Promise<UpstreamFacts> {
-    const { clock, options } = this.#parts;
-    const { replication, superuser } = options;
-    return await askUpstream(
-      clock,
-      upstream,
-      replication,
-      superuser,
-      databaseOf(options),
-      timeoutMs,
-    );
+  async askUpstream(
+    upstream: Upstream,
+    timeoutMs: number,
+    keepMs?: number,
+  ): Promise<UpstreamFacts> {
+    return await this.#parts.upstreams.ask(upstream, timeoutMs, keepMs);
   }
 
   onHint(listener: (why: string) => void): void {
@@ -154,23 +155,21 @@ export class LocalPostgres implements Postgres {
     }
   }
 
-  async promote(claim: number | null, timeoutMs: number): Promise<number> {
-    const { configuration, postmaster, log } = this.#parts;
+  async promote(
+    claim: number | null,
+    timeoutMs: number,
+    permission: () => Promise<void>,
+  ): Promise<number> {
+    const { postmaster } = this.#parts;
     const timeline = await promoteServer(
       this.#parts,
       claim,
       async () => await this.#looker.timeline(),
       timeoutMs,
+      permission,
     );
-    configuration.required = null;
-    try {
-      // Nothing in it matters to a primary; it must not say that this is a standby.
-      await configuration.write({ role: 'primary' });
-      const running = postmaster.current();
-      if (running !== null) signalProcess(running, 'SIGHUP');
-    } catch (error) {
-      log('warn', `promoted, but its configuration could not be written: ${messageOf(error)}`);
-    }
+    const running = postmaster.current();
+    if (running !== null) signalProcess(running, 'SIGHUP');
     return timeline;
   }
 
@@ -228,6 +227,7 @@ export class LocalPostgres implements Postgres {
 
   async close(): Promise<void> {
     this.#parts.session.close();
+    this.#parts.upstreams.close();
   }
 
   #toAll(send: (postmaster: ReturnType<Postmaster['lookNow']>) => number): {

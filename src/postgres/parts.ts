@@ -10,6 +10,7 @@ import type { Postmaster } from './postmaster.ts';
 import { runOrThrow } from './run.ts';
 import type { Session } from './session.ts';
 import { refuseOld, type ToolName, type Tools } from './tools.ts';
+import type { Upstreams } from './upstreams.ts';
 
 export interface Parts {
   readonly options: LocalPostgresOptions;
@@ -23,6 +24,7 @@ export interface Parts {
   readonly postmaster: Postmaster;
   readonly session: Session;
   readonly configuration: Configuration;
+  readonly upstreams: Upstreams;
 }
 
 /** Database that sessions and tools connect to. */

@@ -31,8 +31,12 @@ export interface Postgres {
    */
   observe(ask: { readonly searchWalEnd: boolean }): Promise<PostgresFacts>;
 
-  /** Asks another server who it is: IDENTIFY_SYSTEM, TIMELINE_HISTORY. @throws PostgresError */
-  askUpstream(upstream: Upstream, timeoutMs: number): Promise<UpstreamFacts>;
+  /**
+   * Asks another server who it is: IDENTIFY_SYSTEM, TIMELINE_HISTORY. With `keepMs` the connection is
+   * kept for so long, for the next question (F4).
+   * @throws PostgresError
+   */
+  askUpstream(upstream: Upstream, timeoutMs: number, keepMs?: number): Promise<UpstreamFacts>;
 
   /**
    * Called at once when something happened to the server: its postmaster ended, the kept session
@@ -87,9 +91,15 @@ export interface Postgres {
 
   /**
    * Writes stub histories up to `claim` - 1 (rule S6), promotes, waits until it takes writes.
+   * `permission` is asked for when all is prepared, just before PostgreSQL is told to; where it
+   * rejects, so does this, and nothing was promoted.
    * Returns the timeline that PostgreSQL is on afterwards.
    */
-  promote(claim: number | null, timeoutMs: number): Promise<number>;
+  promote(
+    claim: number | null,
+    timeoutMs: number,
+    permission: () => Promise<void>,
+  ): Promise<number>;
 
   /** Points a running standby at `upstream` (null: nobody) by reload; creates its slot there first if it can. Returns whether anything changed. */
   follow(upstream: Upstream | null): Promise<boolean>;

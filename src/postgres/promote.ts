@@ -1,6 +1,7 @@
 /** Promotion to a timeline that nobody else takes (S6), as fast as PostgreSQL can (F5). */
 import { TimeoutError } from '../clock.ts';
 import { parseLsn } from '../core/lsn.ts';
+import { messageOf } from './disk.ts';
 import { historyName, writeStubs } from './history.ts';
 import type { Parts } from './parts.ts';
 import { PostgresError } from './postgres.ts';
@@ -23,6 +24,7 @@ const TIMELINE = `SELECT pg_is_in_recovery() AS recovery,
 
 /**
  * @param timelineNow of the standby as it was last seen; null when it is not known
+ * @param permission the last word before PostgreSQL is told to
  * @returns the timeline that it is on afterwards
  * @throws PostgresError it refuses, or is not writable in time
  */
@@ -31,20 +33,38 @@ export async function promoteServer(
   claim: number | null,
   timelineNow: () => Promise<number | null>,
   timeoutMs: number,
+  permission: () => Promise<void>,
 ): Promise<number> {
   const { session, clock } = parts;
   const deadline = clock.now() + timeoutMs;
   const [before] = await session.query(PREPARE, Math.min(ASK_MS, timeoutMs));
   if (before?.recovery === 't') {
     if (claim !== null) await reserve(parts, claim, before.replayed ?? null, await timelineNow());
+    await permission();
     const [answer] = await session.query('SELECT pg_promote(false) AS signalled', ASK_MS);
     if (answer?.signalled !== 't') throw new PostgresError('PostgreSQL refused to be promoted');
   }
-  const timeline = await untilWritable(parts, deadline, timeoutMs);
+  const [timeline] = await Promise.all([
+    untilWritable(parts, deadline, timeoutMs),
+    writeConfiguration(parts),
+  ]);
   if (claim !== null && before?.recovery === 't' && timeline !== claim) {
     parts.log('warn', `promoted to timeline ${timeline}, where ${claim} was reserved`);
   }
   return timeline;
+}
+
+/**
+ * Nothing in it matters to a primary, and it is read by nobody before the next reload; it must not say
+ * that this is a standby. Written while PostgreSQL has its own work to do.
+ */
+async function writeConfiguration({ configuration, log }: Parts): Promise<void> {
+  configuration.required = null;
+  try {
+    await configuration.write({ role: 'primary' });
+  } catch (error) {
+    log('warn', `the configuration of a primary could not be written: ${messageOf(error)}`);
+  }
 }
 
 async function reserve(

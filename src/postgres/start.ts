@@ -8,11 +8,11 @@ import { explainExit, noteLogs } from './earlyexit.ts';
 import { endOrphans, waitUntilGone } from './ending.ts';
 import { removeSignals, writeStandbySignal } from './files.ts';
 import { removeHistories, removeStubs } from './history.ts';
-import { ctlTimeout, databaseOf, type Parts, readControl, toolFor } from './parts.ts';
+import { ctlTimeout, type Parts, readControl, toolFor } from './parts.ts';
 import { PostgresError, type Progress } from './postgres.ts';
 import { describeExit, type Exit, pidOf, type Started } from './postmaster.ts';
 import { isAlive, readProcess } from './proc.ts';
-import { askUpstream, createSlotOn } from './upstream.ts';
+import { createSlotOn } from './upstream.ts';
 
 /** From try to try, ms: first and last. */
 const FIRST_TRY_MS = 10;
@@ -101,11 +101,9 @@ async function prepareStandby(parts: Parts, upstream: Upstream | null): Promise<
  * WAL, and the standby never streams (field D51). Best effort: without an answer all stay.
  */
 async function dropForeignHistories(parts: Parts, upstream: Upstream, own: number): Promise<void> {
-  const { clock, options, places, log } = parts;
+  const { places, log } = parts;
   try {
-    const { replication, superuser } = options;
-    const database = databaseOf(options);
-    const facts = await askUpstream(clock, upstream, replication, superuser, database, ASK_MS);
+    const facts = await parts.upstreams.ask(upstream, ASK_MS);
     if (facts.inRecovery) return;
     const ancestry = [facts.timeline, ...facts.history.map(({ timeline }) => timeline)];
     const dropped = await removeHistories(

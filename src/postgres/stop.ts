@@ -1,19 +1,16 @@
 /** Stopping the server until nothing of it is left (C-5.13, rules S8, F4). */
 import { TimeoutError, within } from '../clock.ts';
 import type { PostmasterProcess, WalPoint } from '../core/model.ts';
-import { type ControlGlance, glanceAtControl } from './controlfile.ts';
 import { messageOf } from './disk.ts';
 import { endOrphans, waitUntilGone } from './ending.ts';
 import { writeStandbySignal } from './files.ts';
-import { ctlTimeout, type Parts, readControl } from './parts.ts';
+import type { Parts } from './parts.ts';
 import { PostgresError } from './postgres.ts';
 import { isAlive, type ProcessEntry, type ProcessIdentity, signalProcess } from './proc.ts';
-import { shutdownCheckpointEnd } from './walmath.ts';
+import { lookAtControl, type Tell, teller } from './shutdown.ts';
 
 /** From look to look at pg_control and the postmaster, ms. */
 const LOOK_MS = 10;
-/** For one look at pg_control, ms. */
-const GLANCE_MS = 500;
 /** After "shut down", for walsenders to send the last record and have it confirmed, ms. */
 const SENDER_GRACE_MS = 300;
 /** After SIGTERM, before SIGQUIT, ms. */
@@ -52,9 +49,11 @@ async function stopFast(parts: Parts, request: StopRequest, deadline: number): P
     throw new PostgresError(`cannot tell whether it runs: ${found.why}`);
   }
   if (found.kind === 'none') return;
+  // While it serves, where it costs nobody anything: after the signal clients wait for it.
+  const tell = request.onShutDown === undefined ? null : await teller(parts, request.onShutDown);
   parts.instance.processes(found);
   signalProcess(found, 'SIGINT');
-  if (await watchEnd(parts, found, request, deadline)) return;
+  if (await watchEnd(parts, found, request, deadline, tell)) return;
   throw new PostgresError(`PostgreSQL did not stop in ${Math.round(request.timeoutMs)} ms`);
 }
 
@@ -135,6 +134,7 @@ async function watchEnd(
   postmaster: ProcessIdentity,
   request: StopRequest,
   deadline: number,
+  tell: Tell | null = null,
 ): Promise<boolean> {
   const { clock } = parts;
   let shutDown = false;
@@ -142,45 +142,23 @@ async function watchEnd(
   while (isAlive(postmaster)) {
     if (clock.now() >= deadline) return false;
     if (request.mode === 'fast' && !shutDown) {
-      const glance = await look(parts);
+      const glance = await lookAtControl(parts);
       if (glance?.state === 'shut down' || glance?.state === 'shut down in recovery') {
         shutDown = true;
-        if (glance.state === 'shut down') await tellEnd(parts, glance, request);
+        if (glance.state === 'shut down') await tell?.(glance);
       }
     }
     if (shutDown) await holdUp.end();
     await clock.wait(LOOK_MS);
   }
-  if (request.mode === 'fast' && !shutDown) await tellLate(parts, request);
+  if (request.mode === 'fast' && !shutDown) await tellLate(parts, tell);
   return true;
 }
 
-/** Null: no answer from the disk, which must not keep the deadline from coming. */
-async function look({ clock, places }: Parts): Promise<ControlGlance | null> {
-  const glance = glanceAtControl(places.dataDir);
-  return await within(clock, GLANCE_MS, 'pg_control', glance).catch(() => null);
-}
-
 /** The last look may have come after the end. */
-async function tellLate(parts: Parts, request: StopRequest): Promise<void> {
-  const glance = await look(parts);
-  if (glance?.state === 'shut down') await tellEnd(parts, glance, request);
-}
-
-/** Where the shutdown checkpoint ends, checked with pg_controldata before anybody relies on it (F4). */
-async function tellEnd(parts: Parts, glance: ControlGlance, request: StopRequest): Promise<void> {
-  if (request.onShutDown === undefined) return;
-  try {
-    const control = await readControl(parts, parts.places.dataDir, ctlTimeout(parts.options));
-    if (control.state !== 'shut down' || control.checkpointLsn !== glance.checkpointLsn) {
-      parts.log('warn', `pg_control says "${control.state}" where a first look said "shut down"`);
-      return;
-    }
-    const lsn = shutdownCheckpointEnd(control.checkpointLsn, control.walSegmentSize);
-    request.onShutDown({ timeline: control.timeline, lsn });
-  } catch (error) {
-    parts.log('warn', `the end of the shutdown checkpoint is not known: ${messageOf(error)}`);
-  }
+async function tellLate(parts: Parts, tell: Tell | null): Promise<void> {
+  const glance = await lookAtControl(parts);
+  if (glance?.state === 'shut down') await tell?.(glance);
 }
 
 /**
@@ -237,7 +215,7 @@ class HoldUp {
   /** Nothing is lost by it: the shutdown checkpoint is in pg_control, asked once more. */
   async #quitPostmaster(): Promise<void> {
     if (this.#over) return;
-    const state = (await look(this.#parts))?.state;
+    const state = (await lookAtControl(this.#parts))?.state;
     if (state !== 'shut down' && state !== 'shut down in recovery') return;
     this.#over = true;
     this.#parts.log('warn', 'PostgreSQL is shut down and does not end: sending SIGQUIT');

@@ -13,6 +13,8 @@ import { abandon, newClient, type Row, sqlState } from './session.ts';
 /** pg knows this option, its types do not. */
 type ReplicationConfig = ClientConfig & { readonly replication: 'true' | 'database' };
 
+type Query = (command: string) => Promise<Row[]>;
+
 /**
  * Connects for replication, does `work`, disconnects; all of it within `timeoutMs`.
  * @throws PostgresError
@@ -22,17 +24,13 @@ export async function overReplication<T>(
   config: ClientConfig,
   kind: 'true' | 'database',
   timeoutMs: number,
-  work: (query: (command: string) => Promise<Row[]>) => Promise<T>,
+  work: (query: Query) => Promise<T>,
 ): Promise<T> {
-  const { options: _settings, ...plain } = config;
-  const replication: ReplicationConfig = { ...plain, replication: kind };
-  const client = newClient(replication, timeoutMs, () => undefined);
+  const client = replicationClient(config, kind, timeoutMs);
   try {
     const conversation = async (): Promise<T> => {
       await client.connect();
-      return await work(
-        async (command) => (await client.query<Record<string, string | null>>(command)).rows,
-      );
+      return await work(queryOn(client));
     };
     return await within(clock, timeoutMs, 'replication connection', conversation());
   } catch (error) {
@@ -40,6 +38,21 @@ export async function overReplication<T>(
   } finally {
     abandon(client);
   }
+}
+
+/** Not yet connected. */
+export function replicationClient(
+  config: ClientConfig,
+  kind: 'true' | 'database',
+  connectTimeoutMs: number,
+): Client {
+  const { options: _settings, ...plain } = config;
+  const replication: ReplicationConfig = { ...plain, replication: kind };
+  return newClient(replication, connectTimeoutMs, () => undefined);
+}
+
+export function queryOn(client: Client): Query {
+  return async (command) => (await client.query<Record<string, string | null>>(command)).rows;
 }
 
 export interface Identified {
@@ -56,21 +69,35 @@ export function parseIdentity(row: Row | undefined): Identified {
   return { systemIdentifier: systemid, timeline: Number(timeline), lsn: parseLsn(xlogpos) };
 }
 
+/** Who asks, and as whom. */
+export interface Asker {
+  readonly clock: Clock;
+  readonly replication: Credentials;
+  readonly superuser: Credentials;
+  readonly database: string;
+}
+
 /**
  * IDENTIFY_SYSTEM, TIMELINE_HISTORY, and whether it is in recovery.
+ * @param converse how the questions reach it: over a connection of their own, unless one is kept
  * @throws PostgresError no answer in `timeoutMs`, or one that makes no sense
  */
 export async function askUpstream(
-  clock: Clock,
+  asker: Asker,
   upstream: Upstream,
-  replication: Credentials,
-  superuser: Credentials,
-  database: string,
   timeoutMs: number,
+  converse: <T>(work: (query: Query) => Promise<T>) => Promise<T> = (work) =>
+    overReplication(
+      asker.clock,
+      clientConfig(upstream, asker.replication, asker.database),
+      'true',
+      timeoutMs,
+      work,
+    ),
 ): Promise<UpstreamFacts> {
-  const config = clientConfig(upstream, replication, database);
+  const { clock, superuser, database } = asker;
   const deadline = clock.now() + timeoutMs;
-  const answer = await overReplication(clock, config, 'true', timeoutMs, async (query) => {
+  const answer = await converse(async (query) => {
     const identity = parseIdentity((await query('IDENTIFY_SYSTEM'))[0]);
     // The first timeline has no history, and asking for it is an error.
     const file =

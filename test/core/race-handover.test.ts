@@ -4,6 +4,7 @@ import { type Case, itDecides } from './decisions.ts';
 import * as given from './observations.ts';
 
 const race = ['campaign', 'startJob'];
+const toOther = { leader: 'n1', floorLsn: 5000, timeline: 1, candidate: 'n3', modRevision: 50 };
 
 const cases: readonly Case[] = [
   {
@@ -93,6 +94,40 @@ const cases: readonly Case[] = [
     rule: 'campaign.race',
     steps: [],
     because: 'the named one goes first',
+  },
+  {
+    given: 'a hand-over to another member a moment ago, which was not asked',
+    observation: given.contender({
+      cluster: given.known(given.leaderless({ handover: toOther })),
+      peers: [],
+      memory: given.memory({ lastRole: 'replica', leaderlessSince: given.NOW - 999 }),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'it has the first second for itself',
+  },
+  {
+    given: 'a hand-over to another member a second ago that does not answer',
+    observation: given.contender({
+      cluster: given.known(given.leaderless({ handover: toOther })),
+      peers: [given.silent('n3')],
+      memory: given.memory({ lastRole: 'replica', leaderlessSince: given.NOW - 1000 }),
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'it has had its time',
+  },
+  {
+    given: 'a hand-over to another member whose key is gone',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({ handover: toOther, members: [given.member('n1'), given.member('n2')] }),
+      ),
+      peers: [],
+    }),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'it is gone',
   },
   {
     given: 'a leader that gave up without a floor, and a candidate that is far behind',

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Markers } from '../../src/postgres/markers.ts';
 import { allProcesses, processArguments } from '../../src/postgres/proc.ts';
 import {
+  granted,
   Lab,
   type Node,
   never,
@@ -124,7 +125,7 @@ test('an agent killed while it clones in place: the directory is known to be in 
 
 test('an agent killed while it rewinds: the directory is known, not started, and cloned (D48)', async () => {
   const b = await standby(lab, 'e', a);
-  await b.postgres.promote(7, 10_000);
+  await b.postgres.promote(7, 10_000, granted);
   await lab.ask(b, 'CREATE TABLE lost AS SELECT generate_series(1, 10000) x');
   await b.postgres.stop('fast', { becomeStandby: true, timeoutMs: 20_000 });
   await killedAgent(b, 'rewind', /pg_rewind/);

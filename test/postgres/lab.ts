@@ -12,6 +12,7 @@ import type { ServerSettings } from '../../src/postgres/postgres.ts';
 
 export const clock = new RealClock();
 export const noProgress = (): void => undefined;
+export const granted = async (): Promise<void> => undefined;
 export const never = new AbortController().signal;
 
 const HBA = [

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { caughtUp, Lab, never, noProgress, primary, standby, streaming } from './lab.ts';
+import { caughtUp, granted, Lab, never, noProgress, primary, standby, streaming } from './lab.ts';
 
 const lab = new Lab();
 afterAll(async () => await lab.close());
@@ -49,7 +49,7 @@ test('bootstrap, clone, stream, promote, rewind, follow', async () => {
   const after = await b.postgres.observe({ searchWalEnd: false });
   expect(after.sql).toMatchObject({ known: true, value: { receiveLsn: ends[0]?.lsn } });
 
-  expect(await b.postgres.promote(2, 10_000)).toBe(2);
+  expect(await b.postgres.promote(2, 10_000, granted)).toBe(2);
   const promoted = await b.postgres.observe({ searchWalEnd: false });
   expect(promoted.sql).toMatchObject({ known: true, value: { inRecovery: false, timeline: 2 } });
   expect((await b.postgres.history(2)).entries).toEqual([
@@ -64,7 +64,7 @@ test('bootstrap, clone, stream, promote, rewind, follow', async () => {
 
   // Diverged: both were primaries from the same point.
   await b.postgres.stop('immediate', { becomeStandby: false, timeoutMs: 20_000 });
-  expect(await a.postgres.promote(3, 10_000)).toBe(3);
+  expect(await a.postgres.promote(3, 10_000, granted)).toBe(3);
   await lab.ask(a, 'INSERT INTO t VALUES (3)');
   await a.postgres.checkpoint(5000);
   await b.postgres.start('primary', null, 20_000, noProgress, never);

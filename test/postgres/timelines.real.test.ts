@@ -6,6 +6,7 @@ import { parseLsn } from '../../src/core/lsn.ts';
 import { writeStubs } from '../../src/postgres/history.ts';
 import {
   caughtUp,
+  granted,
   Lab,
   type Node,
   never,
@@ -36,11 +37,11 @@ test('a second promotion from the same point takes another timeline, and a stand
   await stop(a, 'fast');
 
   // b claims 2, promotes, writes, and dies before anybody follows.
-  expect(await b.postgres.promote(2, 10_000)).toBe(2);
+  expect(await b.postgres.promote(2, 10_000, granted)).toBe(2);
   await lab.ask(b, 'INSERT INTO t SELECT generate_series(1, 10)');
   await stop(b, 'immediate');
   // c claims 4, as 3 was claimed too and never promoted.
-  expect(await c.postgres.promote(4, 10_000)).toBe(4);
+  expect(await c.postgres.promote(4, 10_000, granted)).toBe(4);
   await lab.ask(c, 'INSERT INTO t SELECT generate_series(11, 20)');
   const history = (await c.postgres.history(4)).entries;
   expect(history.map(({ timeline }) => timeline)).toEqual([1]);
@@ -99,7 +100,7 @@ test('stubs are no ancestors: a standby that still streams promotes to a child o
   const a = await primary(lab, 'f');
   const b = await standby(lab, 'g', a);
   await caughtUp(b, a);
-  expect(await b.postgres.promote(5, 10_000)).toBe(5);
+  expect(await b.postgres.promote(5, 10_000, granted)).toBe(5);
   const { entries } = await b.postgres.history(5);
   expect(entries.map(({ timeline }) => timeline)).toEqual([1]);
 });
@@ -167,7 +168,7 @@ test('the end of the WAL of a stopped standby is behind all it replayed, on the 
   }
   // Over a change of timeline, before any checkpoint on the new one.
   await stop(a, 'fast');
-  await b.postgres.promote(2, 10_000);
+  await b.postgres.promote(2, 10_000, granted);
   await c.postgres.follow(b.upstream);
   await streaming(c);
   await lab.ask(b, 'INSERT INTO t VALUES (2)');
@@ -225,7 +226,7 @@ test('a standby looks again after at most 500 ms, also right after its walreceiv
   expect(await setting()).toBe(100);
   const [row] = await lab.ask(b, 'SELECT pid FROM pg_stat_wal_receiver');
   process.kill(row?.pid as number, 'SIGTERM');
-  expect(await b.postgres.promote(null, 10_000)).toBe(2);
+  expect(await b.postgres.promote(null, 10_000, granted)).toBe(2);
   expect(await setting()).toBe(100);
   await b.postgres.configure(settings({ parameters: { wal_retrieve_retry_interval: '400ms' } }));
   await until('the reload is done', async () => (await setting()) === 400);

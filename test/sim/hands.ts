@@ -146,13 +146,18 @@ export class SimPostgres implements Postgres {
     server.checkpoint();
   }
 
-  async promote(claim: number | null, timeoutMs: number): Promise<number> {
+  async promote(
+    claim: number | null,
+    timeoutMs: number,
+    permission: () => Promise<void>,
+  ): Promise<number> {
     const { server, disk } = this.#machine;
     const deadline = this.#clock.now() + timeoutMs;
     await this.#clock.wait(this.#chance.between(1, 5));
     if (server.state === 'standby') {
       server.replication.advance();
       if (claim !== null) writeStubs(disk, claim);
+      await permission();
       await this.#clock.wait(this.#chance.between(1, 5));
       server.promote();
     }
