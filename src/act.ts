@@ -4,6 +4,7 @@
  */
 import { recordedHistory } from './core/history.ts';
 import type { ClusterView, Observation, Step } from './core/model.ts';
+import type { Failsafe } from './failsafe/failsafe.ts';
 import type { Leadership, Store } from './store/store.ts';
 import { clusterOf, refuseUnless, StepRefused, Work, type WorkOptions } from './work.ts';
 
@@ -11,6 +12,7 @@ export { type NodeJournal, StepRefused } from './work.ts';
 
 export interface ActOptions extends WorkOptions {
   readonly store: Store;
+  readonly failsafe: Pick<Failsafe, 'standing'>;
   /** What becomes `/config` of a new cluster. */
   readonly initialConfig: () => Readonly<Record<string, unknown>>;
   /** `/history` is up to date for this timeline. */
@@ -115,7 +117,7 @@ export class Act {
     step: Extract<Step, { do: 'campaign' | 'claim' | 'takeOver' }>,
     cluster: ClusterView,
   ): Promise<void> {
-    const { lease, store, name, journal } = this.#options;
+    const { lease, store, name, journal, failsafe } = this.#options;
     const seenTimelines = cluster.timelines?.modRevision ?? 0;
     if (step.do === 'claim') {
       const claimed = await store.claimTimeline(
@@ -126,6 +128,10 @@ export class Act {
       );
       return refuseUnless(claimed, `timeline ${step.claim} could not be reserved`);
     }
+    // Given since the look: whoever relies on it must not find a second primary (contract 5.4).
+    const promise = failsafe.standing;
+    if (step.do === 'campaign' && promise !== null && promise.leader !== name)
+      throw new StepRefused(`${promise.leader} goes on without the store`);
     const result =
       step.do === 'campaign'
         ? await lease.campaign(step.claim, seenTimelines)

@@ -32,7 +32,7 @@ export class Daemon {
   readonly #journal: Journal;
   readonly #runtime: Runtime;
   readonly #clock: Clock = new RealClock();
-  readonly #peers = new HttpPeers();
+  readonly #peers = new HttpPeers(() => this.#access.credentials);
   #access: ReturnType<typeof restAccess>;
 
   /** @throws ConfigError a certificate cannot be read */
@@ -121,6 +121,7 @@ export class Daemon {
         const names = patroni.map(({ name }) => name).filter((name) => name !== this.#config.name);
         return dynamicFaults(before, after, names);
       },
+      agree: (request) => this.#runtime.failsafe.agree(request),
       reload: () => process.kill(process.pid, 'SIGHUP'),
       access: () => this.#access,
     };

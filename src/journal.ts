@@ -3,11 +3,16 @@
  * which lease backed its leader key, and the story of its decisions. Never inside the data
  * directory: pg_rewind deletes what only the target has.
  */
-import { appendFile, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { appendFile, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { NodeJournal } from './act.ts';
+import type { PromiseRecord } from './failsafe/promises.ts';
+import { makePrivateFolder, writeAtomically } from './postgres/disk.ts';
 
+/** Another text after each start of the machine; without it every start of the daemon counts as one. */
+const BOOT_FILE = '/proc/sys/kernel/random/boot_id';
 const NODE_FILE = 'node.json';
 const STORY_FILE = 'journal.jsonl';
 /** The story is turned over at this size, bytes; one older file is kept. */
@@ -17,6 +22,15 @@ const PROMOTIONS_KEPT = 100;
 const nodeSchema = z.object({
   promotedHere: z.array(z.number().int().positive()).catch([]),
   leaseId: z.string().nullable().catch(null),
+  promise: z
+    .object({
+      leader: z.string(),
+      until: z.number(),
+      forMs: z.number().nonnegative(),
+      boot: z.string(),
+    })
+    .nullable()
+    .catch(null),
 });
 
 export type NodeRecord = z.infer<typeof nodeSchema>;
@@ -24,10 +38,12 @@ export type NodeRecord = z.infer<typeof nodeSchema>;
 export class Journal implements NodeJournal {
   readonly #directory: string;
   readonly #complain: (text: string) => void;
-  #node: NodeRecord = { promotedHere: [], leaseId: null };
+  #node: NodeRecord = { promotedHere: [], leaseId: null, promise: null };
+  #boot = '';
   /** Writes follow one another; a story that cannot be written never holds up a decision. */
   #tail: Promise<void> = Promise.resolve();
   #waiting = 0;
+  #saved: Promise<void> = Promise.resolve();
 
   constructor(directory: string, complain: (text: string) => void) {
     this.#directory = directory;
@@ -38,9 +54,14 @@ export class Journal implements NodeJournal {
     return this.#node;
   }
 
+  get boot(): string {
+    return this.#boot;
+  }
+
   /** Reads what an earlier life left. A damaged file is set aside and said, never trusted. */
   async load(): Promise<NodeRecord> {
     const path = join(this.#directory, NODE_FILE);
+    this.#boot = await readFile(BOOT_FILE, 'utf8').catch(() => randomUUID());
     try {
       this.#node = nodeSchema.parse(JSON.parse(await readFile(path, 'utf8')));
     } catch (error) {
@@ -56,21 +77,26 @@ export class Journal implements NodeJournal {
 
   /** On disk before a promotion is begun (rule S6). @throws when it cannot be written */
   async promoting(timeline: number): Promise<void> {
-    const promotedHere = [
-      ...this.#node.promotedHere.filter((known) => known !== timeline),
-      timeline,
-    ].slice(-PROMOTIONS_KEPT);
-    await this.#save({ ...this.#node, promotedHere });
+    await this.#change((node) => {
+      const others = node.promotedHere.filter((known) => known !== timeline);
+      return { ...node, promotedHere: [...others, timeline].slice(-PROMOTIONS_KEPT) };
+    });
   }
 
   /** The lease behind this node's leader key, so that its next life knows the key as its own. */
   async leading(leaseId: string | null): Promise<void> {
-    if (this.#node.leaseId !== leaseId) await this.#save({ ...this.#node, leaseId });
+    await this.#change((node) => (node.leaseId === leaseId ? node : { ...node, leaseId }));
   }
 
   /** A new data directory has no promotions of its own. */
   async forgetPromotions(): Promise<void> {
-    if (this.#node.promotedHere.length > 0) await this.#save({ ...this.#node, promotedHere: [] });
+    await this.#change((node) =>
+      node.promotedHere.length === 0 ? node : { ...node, promotedHere: [] },
+    );
+  }
+
+  async promised(promise: PromiseRecord): Promise<void> {
+    await this.#change((node) => ({ ...node, promise }));
   }
 
   /** Adds a line to the story; waits for nothing, drops when the disk is far behind. */
@@ -86,7 +112,7 @@ export class Journal implements NodeJournal {
   }
 
   async #append(line: string): Promise<void> {
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await makePrivateFolder(this.#directory);
     const path = join(this.#directory, STORY_FILE);
     const size = await stat(path).then(
       (found) => found.size,
@@ -96,23 +122,17 @@ export class Journal implements NodeJournal {
     await appendFile(path, line, { mode: 0o600 });
   }
 
+  /** One after the other: each change is made to what the one before has left. */
+  #change(change: (node: NodeRecord) => NodeRecord): Promise<void> {
+    const saved = this.#saved.then(() => this.#save(change(this.#node)));
+    this.#saved = saved.catch(() => undefined);
+    return saved;
+  }
+
   async #save(node: NodeRecord): Promise<void> {
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    const path = join(this.#directory, NODE_FILE);
-    const file = await open(`${path}.new`, 'w', 0o600);
-    try {
-      await file.writeFile(JSON.stringify(node));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(`${path}.new`, path);
-    const directory = await open(this.#directory, 'r');
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
+    if (node === this.#node) return;
+    await makePrivateFolder(this.#directory);
+    await writeAtomically(join(this.#directory, NODE_FILE), JSON.stringify(node), 0o600);
     this.#node = node;
   }
 }

@@ -39,6 +39,10 @@ export interface LeaseKeeperOptions {
   readonly onDeadline: (deadline: number, ttlMs: number) => void;
   /** False: the node is not healthy enough to keep the lease (rule F2). */
   readonly healthy: () => boolean;
+  /** A leader's renewal has failed: from here on other proof has to be looked for (contract 5.4). */
+  readonly onMissed: () => void;
+  /** Leadership is proven again, or over. */
+  readonly onSettled: () => void;
 }
 
 export class LeaseKeeper {
@@ -55,6 +59,7 @@ export class LeaseKeeper {
   #wake = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #failing = false;
+  #campaigning = false;
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
@@ -71,6 +76,11 @@ export class LeaseKeeper {
 
   get leadership(): Leadership | null {
     return this.#leadership;
+  }
+
+  /** The leader key has been asked for, and the answer is not here yet. */
+  get campaigning(): boolean {
+    return this.#campaigning;
   }
 
   get ttlMs(): number {
@@ -147,9 +157,14 @@ export class LeaseKeeper {
   async campaign(claim: number | null, seenTimelinesRevision: number): Promise<CampaignResult> {
     const attempt = (leaseId: string): Promise<CampaignResult> =>
       this.#options.store.campaign(this.#options.name, leaseId, claim, seenTimelinesRevision);
-    const result = await this.#withLease(attempt);
-    if (result.won) await this.#lead(result.leadership);
-    return result;
+    this.#campaigning = true;
+    try {
+      const result = await this.#withLease(attempt);
+      if (result.won) await this.#lead(result.leadership);
+      return result;
+    } finally {
+      this.#campaigning = false;
+    }
   }
 
   /** Moves the leader key from this node's earlier lease to the present one. */
@@ -180,9 +195,22 @@ export class LeaseKeeper {
     const leadership = this.#leadership;
     if (leadership === null) return false;
     const released = await this.#options.store.resign(leadership, marker, status);
+    this.#options.onSettled();
     this.#leadership = null;
     this.#deadline = null;
     return released;
+  }
+
+  /**
+   * All members were asked at `sentAt` and have agreed that this node goes on leading without the store
+   * (rule S1, contract 5.4). Revives nothing that is over.
+   */
+  vouched(sentAt: number, leadership: Leadership): void {
+    if (this.#leadership !== leadership || this.#deadline === null) return;
+    const deadline = leaseDeadline(sentAt, this.#grantedMs);
+    if (this.#options.clock.now() >= this.#deadline || deadline <= this.#deadline) return;
+    this.#deadline = deadline;
+    this.#options.onDeadline(deadline, this.#ttlMs);
   }
 
   /** PostgreSQL is proven not to take writes and the key is not ours: no deadline is in force. */
@@ -238,6 +266,7 @@ export class LeaseKeeper {
       this.#recovered();
     } catch (error) {
       this.#complain(error);
+      if (this.#leadership !== null) this.#options.onMissed();
       return RETRY_MS;
     }
     if (this.#leaseId === null) return RETRY_MS;
@@ -282,6 +311,7 @@ export class LeaseKeeper {
     if (renewal.proven) {
       this.#deadline = leaseDeadline(sentAt, Math.min(this.#grantedMs, renewal.ttlSeconds * 1000));
       this.#options.onDeadline(this.#deadline, this.#ttlMs);
+      this.#options.onSettled();
       return;
     }
     // Lost to our own next lease: the answer to the move has not come, or never will.
@@ -293,6 +323,7 @@ export class LeaseKeeper {
 
   #lose(why: string): void {
     this.#leadership = null;
+    this.#options.onSettled();
     this.#options.log('error', `lost the leader key: ${why}`);
     this.#options.onChange('the leader key is lost');
   }

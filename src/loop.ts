@@ -7,6 +7,7 @@ import type { Clock } from './clock.ts';
 import { decide } from './core/decide.ts';
 import type { Decision, Memory, Observation } from './core/model.ts';
 import type { Settings } from './core/settings.ts';
+import type { Failsafe } from './failsafe/failsafe.ts';
 import type { SelfFence } from './fence/self-fence.ts';
 import type { Jobs } from './jobs.ts';
 import type { LeaseKeeper } from './lease.ts';
@@ -30,6 +31,7 @@ export interface LoopOptions {
   readonly fence: SelfFence;
   readonly jobs: Jobs;
   readonly requests: Requests;
+  readonly failsafe: Pick<Failsafe, 'standing'>;
   readonly act: Act;
   readonly status: Status;
   readonly publisher: Publisher;
@@ -165,6 +167,7 @@ export class Loop {
       job,
       request: this.#options.requests.waiting,
       scheduledRestart: this.#options.requests.scheduled,
+      promise: this.#options.failsafe.standing,
       stopping: this.#stopping,
       memory: this.#memory,
     });

@@ -6,6 +6,7 @@ import { type Clock, within } from './clock.ts';
 import { awaitsNamed } from './core/candidates.ts';
 import type {
   ClusterView,
+  FailsafePromise,
   JobState,
   Known,
   LeaseFacts,
@@ -76,6 +77,7 @@ export interface Frame {
   readonly job: JobState | null;
   readonly request: LocalRequest | null;
   readonly scheduledRestart: ScheduledRestart | null;
+  readonly promise: FailsafePromise | null;
   readonly stopping: boolean;
   readonly memory: Memory;
 }
@@ -133,9 +135,12 @@ function askPeers(
   cluster: ClusterView,
   frame: Frame,
 ): Promise<readonly PeerFacts[]> {
-  const others = cluster.members
-    .filter((member) => member.name !== frame.name && member.apiUrl !== null)
-    .map((member) => ({ name: member.name, apiUrl: member.apiUrl as string }));
+  // Whose key went with an outage of the store may hold more than we do (contract 5.9a).
+  const listed = frame.settings.failsafeMode ? (cluster.failsafe ?? {}) : {};
+  const urls = new Map(Object.entries(listed));
+  for (const { name, apiUrl } of cluster.members) if (apiUrl !== null) urls.set(name, apiUrl);
+  urls.delete(frame.name);
+  const others = [...urls].map(([name, apiUrl]) => ({ name, apiUrl }));
   return peers.ask(others, Math.min(PEER_TIMEOUT_MS, frame.settings.ttlMs / 4));
 }
 

@@ -19,8 +19,26 @@ export interface Peers {
    * One answer for each member, in the same order. Takes at most `timeoutMs` in all; never rejects.
    */
   ask(members: readonly PeerAddress[], timeoutMs: number): Promise<PeerFacts[]>;
+  /**
+   * Asks each of them to let this node go on without the store (contract 5.4): one answer for each, in
+   * the same order. Takes at most `timeoutMs` in all; never rejects.
+   */
+  failsafe(
+    members: readonly PeerAddress[],
+    body: Readonly<Record<string, unknown>>,
+    timeoutMs: number,
+  ): Promise<FailsafeAnswer[]>;
   /** True when anything at that address answers in HTTP, whatever it says, in `timeoutMs`. */
   liveness(apiUrl: string, timeoutMs: number): Promise<boolean>;
+}
+
+export interface FailsafeAnswer {
+  readonly name: string;
+  readonly accepted: boolean;
+  /** Why not; '' when it was accepted. */
+  readonly why: string;
+  /** Where the member's WAL ends, bytes; null when it did not say. */
+  readonly position: number | null;
 }
 
 type Answer = PeerFacts['answer'];
@@ -28,7 +46,16 @@ type Answer = PeerFacts['answer'];
 /** Largest answer that is read, bytes. A cluster of hundreds of members stays far below. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
+/** For the Basic header of requests that change something; null: none. */
+export type Credentials = { readonly username: string; readonly password: string } | null;
+
 export class HttpPeers implements Peers {
+  readonly #credentials: () => Credentials;
+
+  constructor(credentials: () => Credentials = () => null) {
+    this.#credentials = credentials;
+  }
+
   ask(members: readonly PeerAddress[], timeoutMs: number): Promise<PeerFacts[]> {
     return Promise.all(
       members.map(async ({ name, apiUrl }) => ({
@@ -36,6 +63,15 @@ export class HttpPeers implements Peers {
         answer: await askOne(name, apiUrl, timeoutMs),
       })),
     );
+  }
+
+  failsafe(
+    members: readonly PeerAddress[],
+    body: Readonly<Record<string, unknown>>,
+    timeoutMs: number,
+  ): Promise<FailsafeAnswer[]> {
+    const post = { body: JSON.stringify(body), credentials: this.#credentials() };
+    return Promise.all(members.map((member) => askToGoOn(member, post, timeoutMs)));
   }
 
   async liveness(apiUrl: string, timeoutMs: number): Promise<boolean> {
@@ -57,8 +93,47 @@ async function askOne(name: string, apiUrl: string | null, timeoutMs: number): P
   }
 }
 
+/** One try and, where there was no answer at all, a second one in the time that is left (C-3.8). */
+async function askToGoOn(
+  { name, apiUrl }: PeerAddress,
+  post: Post,
+  timeoutMs: number,
+): Promise<FailsafeAnswer> {
+  const refused = (why: string): FailsafeAnswer => ({ name, accepted: false, why, position: null });
+  if (apiUrl === null || !URL.canParse(apiUrl)) return refused('its api_url cannot be used');
+  const until = performance.now() + timeoutMs;
+  const attempt = (): Promise<FailsafeAnswer> =>
+    exchange(
+      new URL('/failsafe', apiUrl),
+      Math.max(1, until - performance.now()),
+      (response) => readAcceptance(name, response),
+      post,
+    );
+  const reason = (error: unknown): string =>
+    error instanceof Error ? error.message : String(error);
+  return attempt().catch((first: unknown) =>
+    performance.now() < until
+      ? attempt().catch(() => refused(reason(first)))
+      : refused(reason(first)),
+  );
+}
+
+async function readAcceptance(name: string, response: IncomingMessage): Promise<FailsafeAnswer> {
+  const text = await bodyOf(response);
+  const lsn = response.headers.lsn;
+  const position = typeof lsn === 'string' && /^\d{1,16}$/.test(lsn) ? Number(lsn) : null;
+  const accepted = response.statusCode === 200 && text === 'Accepted';
+  const said = text.replace(/\s+/g, ' ').slice(0, 200);
+  return { name, accepted, why: accepted ? '' : `${response.statusCode} ${said}`, position };
+}
+
+interface Post {
+  readonly body: string;
+  readonly credentials: Credentials;
+}
+
 /**
- * One GET on a connection of its own. Each ask is far from the next, and a kept connection that
+ * One GET, or POST, on a connection of its own. Each ask is far from the next, and a kept connection that
  * the other side has just closed would need the second try that there is no time for.
  * @throws Error what went wrong, in words; the connection is gone in any case
  */
@@ -66,9 +141,10 @@ function exchange<T>(
   url: URL,
   timeoutMs: number,
   read: (response: IncomingMessage) => Promise<T>,
+  post: Post | null = null,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const request = open(url);
+    const request = open(url, post);
     // One timer over name look-up, connection and body: a drip of bytes does not extend it.
     const timer = setTimeout(
       () => fail(new Error(`no answer in ${Math.round(timeoutMs)} ms`)),
@@ -92,12 +168,16 @@ function exchange<T>(
       answered = true;
       read(response).then(resolve, fail).finally(end);
     });
-    request.end();
+    request.end(post?.body);
   });
 }
 
-function open(url: URL): ReturnType<typeof httpRequest> {
-  const options = { agent: false, headers: { accept: 'application/json' } } as const;
+function open(url: URL, post: Post | null): ReturnType<typeof httpRequest> {
+  const options = {
+    agent: false,
+    method: post === null ? 'GET' : 'POST',
+    headers: { accept: 'application/json', ...(post && headersOf(post)) },
+  };
   if (url.protocol === 'http:') return httpRequest(url, options);
   if (url.protocol !== 'https:') throw new Error(`${url.protocol} is neither http: nor https:`);
   // Patroni's agents do not verify each other without ctl.certfile (C-3.8), and such clusters use
@@ -105,8 +185,19 @@ function open(url: URL): ReturnType<typeof httpRequest> {
   return httpsRequest(url, { ...options, rejectUnauthorized: false });
 }
 
+function headersOf({ body, credentials }: Post): Readonly<Record<string, string | number>> {
+  const length = { 'content-length': Buffer.byteLength(body) };
+  if (credentials === null) return length;
+  const pair = Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64');
+  return { ...length, authorization: `Basic ${pair}` };
+}
+
 async function readBody(response: IncomingMessage): Promise<string> {
   if (response.statusCode !== 200) throw new Error(`HTTP status ${response.statusCode}`);
+  return await bodyOf(response);
+}
+
+async function bodyOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {

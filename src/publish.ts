@@ -3,9 +3,9 @@
  * a tick; positions alone at most once per loop_wait, or an idle etcd fills up (rule F3).
  */
 import type { Clock } from './clock.ts';
-import type { MemberRecord, Observation } from './core/model.ts';
-import { situation } from './core/rules.ts';
+import type { ClusterView, MemberRecord, Observation } from './core/model.ts';
 import { publishedSlots } from './core/slots.ts';
+import type { FailsafeList } from './failsafe/list.ts';
 import type { LeaseKeeper } from './lease.ts';
 import type { Status } from './status.ts';
 import type { Store } from './store/store.ts';
@@ -15,6 +15,8 @@ export interface PublishOptions {
   readonly store: Store;
   readonly lease: LeaseKeeper;
   readonly status: Status;
+  /** Told of each list of members before it is written. */
+  readonly failsafe: Pick<FailsafeList, 'writing'>;
   readonly name: string;
 }
 
@@ -63,13 +65,26 @@ export class Publisher {
     const due =
       this.#statusAt === null || clock.now() - this.#statusAt >= seen.settings.loopWaitMs * 0.9;
     if (!due) return;
-    const slots = publishedSlots(situation(seen, seen.cluster.value));
+    const slots = publishedSlots(seen);
     await store.writeStatus(leadership, {
       optime: sql.currentLsn,
       slots,
       retainSlots: Object.keys(slots),
     });
     this.#statusAt = clock.now();
+    if (seen.settings.failsafeMode) {
+      const list = this.#failsafeList(seen.cluster.value);
+      this.#options.failsafe.writing(list);
+      await store.writeFailsafe(leadership, list);
+    }
+  }
+
+  /** Everybody who could be leader while this node goes on without the store (contract 2.3). */
+  #failsafeList({ members }: ClusterView): Readonly<Record<string, string>> {
+    const { name, status } = this.#options;
+    const urls = new Map([[name, status.record(true).apiUrl ?? '']]);
+    for (const member of members) if (member.apiUrl !== null) urls.set(member.name, member.apiUrl);
+    return Object.fromEntries([...urls].sort(([one], [other]) => (one < other ? -1 : 1)));
   }
 }
 

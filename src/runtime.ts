@@ -8,6 +8,7 @@ import type { Clock } from './clock.ts';
 import type { ClusterView, JobState, PostgresFacts } from './core/model.ts';
 import { parseScheduled } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
+import { Failsafe } from './failsafe/failsafe.ts';
 import { SelfFence } from './fence/self-fence.ts';
 import { Jobs } from './jobs.ts';
 import { LeaseKeeper } from './lease.ts';
@@ -62,6 +63,7 @@ const SETTLED_MS = 250;
 export class Runtime {
   readonly status: Status;
   readonly requests: Requests;
+  readonly failsafe: Failsafe;
   readonly #options: RuntimeOptions;
   readonly #jobs: Jobs;
   readonly #lease: LeaseKeeper;
@@ -99,6 +101,17 @@ export class Runtime {
         if (!policy.settings.paused) this.#fence.arm(deadline, ttlMs);
       },
       healthy: () => this.#healthy(),
+      onMissed: () => this.failsafe.missed(),
+      onSettled: () => this.failsafe.settled(),
+    });
+    this.failsafe = new Failsafe({
+      ...options,
+      lease: this.#lease,
+      settings: () => policy.settings,
+      snapshot: () => this.status.snapshot(),
+      healthy: () => this.#healthy(),
+      hint: (why) => this.hint(why),
+      log: say,
     });
     this.#fence = new SelfFence({
       clock,
@@ -116,12 +129,14 @@ export class Runtime {
       lease: this.#lease,
       job,
       scheduledRestart: () => this.requests.scheduled,
+      failsafe: () => this.failsafe.active,
     });
   }
 
   /** The first look, before anything is begun or shown. A primary found running gets its time to be proven (S8). */
   async lookFirst(): Promise<void> {
     const { clock, postgres, policy } = this.#options;
+    this.failsafe.load();
     const startedAt = clock.now();
     const facts = await postgres.observe({ searchWalEnd: false });
     this.status.sawPostgres(facts, startedAt);
@@ -151,6 +166,7 @@ export class Runtime {
       return await loop.run();
     } finally {
       watch.stop();
+      await this.failsafe.end();
       await this.#lease.end();
     }
   }
@@ -215,7 +231,16 @@ export class Runtime {
     const { identity, clock, store, postgres, peers, journal, policy, say } = this.#options;
     const { name } = identity;
     const { requests } = this;
-    const common = { clock, lease: this.#lease, jobs: this.#jobs, journal, name, requests };
+    const { failsafe } = this;
+    const common = {
+      clock,
+      lease: this.#lease,
+      jobs: this.#jobs,
+      journal,
+      name,
+      requests,
+      failsafe,
+    };
     const act = new Act({
       ...common,
       store,
@@ -230,7 +255,14 @@ export class Runtime {
       fence: this.#fence,
       act,
       status: this.status,
-      publisher: new Publisher({ clock, store, lease: this.#lease, status: this.status, name }),
+      publisher: new Publisher({
+        clock,
+        store,
+        lease: this.#lease,
+        status: this.status,
+        failsafe: failsafe.list,
+        name,
+      }),
       memory: newMemory(clock.now(), journal.node),
       settings: () => policy.settings,
       onSeen: (seen) => this.#onSeen(seen),

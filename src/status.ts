@@ -46,6 +46,8 @@ export interface Snapshot {
   readonly nextTickDue: number;
   readonly pendingRestart: readonly PendingSetting[];
   readonly scheduledRestart: ScheduledRestart | null;
+  /** A leader goes on without the store: this node, or one that it has agreed to (contract 5.4). */
+  readonly failsafeActive: boolean;
   readonly systemIdentifier: string | null;
 }
 
@@ -67,6 +69,7 @@ export class Status implements StatusSource {
   readonly #lease: Pick<LeaseKeeper, 'facts'>;
   readonly #job: () => JobState | null;
   readonly #scheduledRestart: () => ScheduledRestart | null;
+  readonly #failsafe: () => boolean;
   readonly #listeners = new Set<() => void>();
   #settings: Settings;
   #cluster: ClusterView | null = null;
@@ -88,6 +91,7 @@ export class Status implements StatusSource {
       readonly lease: Pick<LeaseKeeper, 'facts'>;
       readonly job: () => JobState | null;
       readonly scheduledRestart: () => ScheduledRestart | null;
+      readonly failsafe: () => boolean;
     },
   ) {
     this.#identity = identity;
@@ -96,6 +100,7 @@ export class Status implements StatusSource {
     this.#lease = sources.lease;
     this.#job = sources.job;
     this.#scheduledRestart = sources.scheduledRestart;
+    this.#failsafe = sources.failsafe;
     this.#nextTickDue = sources.clock.now();
   }
 
@@ -174,6 +179,7 @@ export class Status implements StatusSource {
       nextTickDue: this.#nextTickDue,
       pendingRestart: sql?.pendingRestart ?? [],
       scheduledRestart: this.#scheduledRestart(),
+      failsafeActive: this.#failsafe(),
       systemIdentifier:
         sql?.systemIdentifier ??
         (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),

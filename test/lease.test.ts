@@ -15,6 +15,7 @@ let client: MemoryClient;
 let keeper: LeaseKeeper;
 let deadlines: number[];
 let losses: string[];
+let events: string[];
 
 /** Lets everything that is due happen, in small steps of time. */
 async function pass(ms: number): Promise<void> {
@@ -30,6 +31,7 @@ beforeEach(async () => {
   client = etcd.client();
   deadlines = [];
   losses = [];
+  events = [];
   const store = new ClusterStore(client, {
     namespace: 'service',
     scope: 'test',
@@ -46,6 +48,8 @@ beforeEach(async () => {
     onChange: () => undefined,
     onDeadline: (deadline) => deadlines.push(deadline),
     healthy: () => true,
+    onMissed: () => events.push('missed'),
+    onSettled: () => events.push('settled'),
   });
   keeper.begin(TTL_MS, 1000, null);
   await pass(50);
@@ -291,6 +295,50 @@ describe('the lease keeper', () => {
     });
   });
 
+  describe('without the store (contract 5.4)', () => {
+    const ours = (): NonNullable<LeaseKeeper['leadership']> => {
+      if (keeper.leadership === null) throw new Error('not the leader');
+      return keeper.leadership;
+    };
+
+    it('D16, D22: says at the first renewal that fails that other proof is needed, and when it is over', async () => {
+      await lead();
+      events = [];
+      client.fault = () => 'refused connection';
+      await pass(3000);
+      expect(events[0]).toBe('missed');
+      expect(events).not.toContain('settled');
+      client.fault = () => null;
+      await pass(3000);
+      expect(events.at(-1)).toBe('settled');
+    });
+
+    it('goes on for as long as all have agreed, from the time of asking', async () => {
+      await lead();
+      client.fault = () => 'refused connection';
+      await pass(1000);
+      const sentAt = clock.now();
+      keeper.vouched(sentAt, ours());
+      expect(keeper.facts().deadline).toBe(sentAt + TTL_MS - 50);
+      expect(deadlines.at(-1)).toBe(sentAt + TTL_MS - 50);
+      // What was asked before says less than what is known.
+      keeper.vouched(sentAt - 500, ours());
+      expect(keeper.facts().deadline).toBe(sentAt + TTL_MS - 50);
+    });
+
+    it('revives nothing: neither a deadline that is over nor another leadership', async () => {
+      await lead();
+      const { deadline } = keeper.facts();
+      client.fault = () => 'refused connection';
+      await pass(100);
+      keeper.vouched(clock.now(), { ...ours(), modRevision: 1 });
+      expect(keeper.facts().deadline).toBe(deadline);
+      await pass(TTL_MS + 1000);
+      keeper.vouched(clock.now(), ours());
+      expect(keeper.facts().deadline).toBe(deadline);
+    });
+  });
+
   it('S8: gives a primary found at start its time to be proven, and tells the fence', () => {
     const started = new LeaseKeeper({
       store: new ClusterStore(
@@ -303,6 +351,8 @@ describe('the lease keeper', () => {
       onChange: () => undefined,
       onDeadline: (deadline) => deadlines.push(deadline),
       healthy: () => true,
+      onMissed: () => undefined,
+      onSettled: () => undefined,
     });
     started.begin(TTL_MS, 1000, clock.now() + 1000);
     expect(deadlines.at(-1)).toBe(clock.now() + 1000);

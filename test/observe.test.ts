@@ -39,6 +39,7 @@ async function asked(
     job,
     request: null,
     scheduledRestart: null,
+    promise: null,
     stopping: false,
     memory: given.memory({ lastRole: 'replica', leaderlessSince: now - leaderlessMs }),
   });

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { HttpPeers } from '../src/peers.ts';
+import { type FailsafeAnswer, HttpPeers } from '../src/peers.ts';
 import { fixture } from './api/fixtures.ts';
 
 const peers = new HttpPeers();
@@ -206,6 +206,57 @@ describe('liveness', () => {
     );
     expect(await peers.liveness('http://127.0.0.1:1/patroni', 500)).toBe(false);
     expect(await peers.liveness('nonsense', 500)).toBe(false);
+  });
+});
+
+describe('asking to go on without the store (contract 5.4)', () => {
+  const accepts: RequestListener = (_request, response) =>
+    response.writeHead(200, { lsn: '4711' }).end('Accepted');
+  const ask = async (apiUrl: string | null, timeoutMs = 2_000): Promise<FailsafeAnswer> => {
+    const [answer] = await peers.failsafe([{ name: 'n2', apiUrl }], { name: 'n1' }, timeoutMs);
+    if (answer === undefined) throw new Error('no answer for the member');
+    return answer;
+  };
+
+  test('the whole request, with credentials; only the word Accepted is a yes', async () => {
+    let got = '';
+    const url = await http((request, response) => {
+      request.on('data', (chunk) => (got += String(chunk)));
+      request.on('end', () => {
+        got = `${request.method} ${request.url} ${request.headers.authorization} ${got}`;
+        accepts(request, response);
+      });
+    });
+    const asking = new HttpPeers(() => ({ username: 'admin', password: 'secret' }));
+    expect(await asking.failsafe([{ name: 'n2', apiUrl: url }], { name: 'n1' }, 2_000)).toEqual([
+      { name: 'n2', accepted: true, why: '', position: 4711 },
+    ]);
+    const basic = Buffer.from('admin:secret').toString('base64');
+    expect(got).toBe(`POST /failsafe Basic ${basic} {"name":"n1"}`);
+    expect(await ask(await says('Running as a leader', 500))).toMatchObject({
+      accepted: false,
+      why: '500 Running as a leader',
+    });
+    expect((await ask(await says('Accepted', 202))).accepted).toBe(false);
+    expect((await ask(await says('accepted'))).accepted).toBe(false);
+    expect((await ask(null)).accepted).toBe(false);
+  });
+
+  test('a connection that breaks is tried once more, and no longer than there is time', async () => {
+    let tries = 0;
+    const broken = (times: number): Promise<string> =>
+      http((request, response) => {
+        tries += 1;
+        if (tries <= times) request.socket.destroy();
+        else accepts(request, response);
+      });
+    expect((await ask(await broken(1))).accepted).toBe(true);
+    tries = 0;
+    expect((await ask(await broken(2))).accepted).toBe(false);
+    expect(tries).toBe(2);
+    const [answer, ms] = await timed(async () => ask(await tcp(() => undefined), 150));
+    expect(answer.accepted).toBe(false);
+    expect(ms).toBeLessThan(600);
   });
 });
 

@@ -232,6 +232,17 @@ export const guards: readonly Guard[] = [
       '  ...only(({ otherLeader, sql }) => otherLeader !== null && sql !== null, following),\n',
   },
   {
+    id: 'D16, D22',
+    fault:
+      'an error of the store that begins no failsafe round, or begins it when the lease is over',
+    rule: 'whatever a renewal fails with is a missed one: members are asked from then on',
+    test: 'test/lease.test.ts',
+    name: 'D16, D22',
+    file: 'src/lease.ts',
+    guard: '      if (this.#leadership !== null) this.#options.onMissed();\n',
+    without: '',
+  },
+  {
     id: 'D68',
     fault: 'the result of an earlier CHECKPOINT is taken for this one',
     rule: 'hand-over: waits for the checkpoint that it asked for itself',

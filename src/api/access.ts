@@ -24,6 +24,12 @@ export function denied(access: Access, caller: Caller, view: ClusterView | null)
   return sameSecret(given, wanted) ? null : { status: 401, body: 'not authenticated', headers };
 }
 
+/** The same without the members: an allowlist that names nobody else keeps nobody out then. */
+export function listedOnly(access: Access): Access {
+  const allowlist = access.allowlist?.length ? access.allowlist : null;
+  return { ...access, allowlist, includeMembers: false };
+}
+
 /** In a time that says nothing about where they differ. */
 function sameSecret(one: string, other: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

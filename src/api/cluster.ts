@@ -36,8 +36,11 @@ export const configAnswer: View = ({ cluster }) => {
     : problem('no_config');
 };
 
-/** `failsafe_mode` is not part of this version, so there is never a list of its members. */
-export const failsafeAnswer: View = () => problem('no_failsafe');
+/** Who has to agree that a leader goes on without the store (C-3.5). */
+export const failsafeAnswer: View = ({ cluster }) => {
+  const list = cluster?.failsafe ?? null;
+  return list === null ? problem('no_failsafe') : { status: 200, body: () => list };
+};
 
 function clusterBody(snapshot: Snapshot, view: ClusterView): Fields {
   const { failover } = view;

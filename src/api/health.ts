@@ -122,9 +122,9 @@ export function readiness(query: URLSearchParams, snapshot: Snapshot): HealthSta
   const sql = servingPostgres(snapshot);
   if (sql?.walReceiver?.status !== 'streaming') return 503;
   const leader = leaderPosition(snapshot, sql);
-  // Nobody says where the leader is: not ready (there is no failsafe mode in this version).
-  if (leader === null) return 503;
-  if (cachedView(snapshot) === null && sql.walReceiver.latestEndLsn === null) return 503;
+  // Nobody says where the leader is: ready only while it is known to go on without the store (C-3.2).
+  const blind = cachedView(snapshot) === null && sql.walReceiver.latestEndLsn === null;
+  if (leader === null || blind) return snapshot.failsafeActive ? 200 : 503;
   const allowed = parseBytes(query.get('lag')) ?? snapshot.settings.maximumLagOnFailover;
   const position = query.get('mode') === 'write' ? sql.receiveLsn : sql.replayLsn;
   return leader - (position ?? 0) <= allowed ? 200 : 503;

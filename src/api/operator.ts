@@ -54,6 +54,15 @@ export interface Operator {
     after: Readonly<Record<string, unknown>>,
     cluster: ClusterView,
   ) => readonly string[];
+  /**
+   * A leader asks to go on without the store. Null: this member has agreed; else what to say.
+   * @throws when the promise cannot be written down
+   */
+  readonly agree: (request: {
+    readonly leader: string;
+    readonly ttlMs: number | null;
+    readonly slots: Readonly<Record<string, number>>;
+  }) => Promise<{ readonly status: number; readonly text: string } | null>;
   /** As SIGHUP. */
   readonly reload: () => void;
   readonly access: () => Access;

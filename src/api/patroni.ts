@@ -20,6 +20,7 @@ export function patroniBody(snapshot: Snapshot): Fields {
     ...postgresFields(snapshot),
     ...(snapshot.paused && { pause: true }),
     ...(!view?.leader?.name && { cluster_unlocked: true }),
+    ...(snapshot.failsafeActive && { failsafe_mode_is_active: true }),
     dcs_last_seen: Math.floor(snapshot.storeLastSeen ?? 0),
     ...(Object.keys(settings.tags.raw).length > 0 && { tags: settings.tags.raw }),
     ...(systemIdentifier !== null && { database_system_identifier: systemIdentifier }),

@@ -3,9 +3,10 @@
  * first segment of the path and the method name the handler.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { denied } from './access.ts';
+import { denied, listedOnly } from './access.ts';
 import { patchConfig, putConfig } from './configuring.ts';
 import { type ProblemName, problem } from './errors.ts';
+import { agree } from './failsafe.ts';
 import { deleteSwitchover, handOver } from './handover.ts';
 import type { Operator, Reply } from './operator.ts';
 import { deleteRestart, reinitialize, reload, restart } from './restarting.ts';
@@ -14,6 +15,8 @@ type Fields = Readonly<Record<string, unknown>>;
 
 interface Endpoint {
   readonly body: 'required' | 'optional' | 'ignored';
+  /** Members are not let in for being members: who they are may be known no more (C-3.6). */
+  readonly listedOnly?: boolean;
   readonly handle: (operator: Operator, fields: Fields) => Reply | Promise<Reply>;
 }
 
@@ -25,6 +28,7 @@ export const UNSAFE_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   'DELETE restart': { body: 'ignored', handle: deleteRestart },
   'POST reload': { body: 'ignored', handle: reload },
   'POST reinitialize': { body: 'optional', handle: reinitialize },
+  'POST failsafe': { body: 'required', handle: agree, listedOnly: true },
   'PATCH config': { body: 'required', handle: patchConfig },
   'PUT config': { body: 'required', handle: putConfig },
 };
@@ -44,7 +48,8 @@ export async function answerUnsafe(
 ): Promise<Reply> {
   const { authorization } = request.headers;
   const caller = { address: request.ip, authorization };
-  const refusal = denied(operator.access(), caller, operator.snapshot().cluster);
+  const access = endpoint.listedOnly ? listedOnly(operator.access()) : operator.access();
+  const refusal = denied(access, caller, operator.snapshot().cluster);
   if (refusal !== null) return refusal;
   const fields = endpoint.body === 'ignored' ? {} : fieldsOf(request, endpoint.body === 'optional');
   if (typeof fields === 'string') return problemReply(fields);

@@ -13,6 +13,8 @@ import { DEFAULT_TIMING, effectiveTiming } from './timing.ts';
 
 const DEFAULT_MAXIMUM_LAG = 1_048_576;
 const DEFAULT_PRIMARY_START_TIMEOUT_MS = 300_000;
+/** Patroni's fixed one (C-3.8). */
+const DEFAULT_FAILSAFE_TIMEOUT_MS = 2000;
 const DEFAULT_MEMBER_SLOTS_TTL_MS = 1_800_000;
 
 export interface Effective {
@@ -76,6 +78,8 @@ function policy(config: Config, { values, postgresql }: Dynamic) {
       postgresql.remove_data_directory_on_diverged_timelines ??
       false,
     paused: values.pause ?? false,
+    failsafeMode: values.failsafe_mode ?? false,
+    failsafeTimeoutMs: config.tenure.failsafe_timeout ?? DEFAULT_FAILSAFE_TIMEOUT_MS,
   };
 }
 

@@ -70,6 +70,10 @@ export const dynamicSchema = z.looseObject(
       .optional()
       .meta({ description: 'How long the slot of an absent member is kept. Default: 30min.' }),
     pause: boolean().optional().meta({ description: 'Watch, and change nothing. Default: off.' }),
+    failsafe_mode: boolean().optional().meta({
+      description:
+        'A primary goes on without etcd for as long as all other members agree. Default: off.',
+    }),
     postgresql: dynamicPostgresqlSchema.optional(),
     synchronous_mode: oneOf('off', 'on', 'quorum', 'false', 'true', 'no', 'yes', '0', '1')
       .optional()
@@ -81,7 +85,6 @@ export const dynamicSchema = z.looseObject(
       .unknown()
       .optional()
       .meta({ description: 'Not supported yet. In bootstrap.dcs it is refused.' }),
-    failsafe_mode: unsupported('without etcd the primary becomes read-only when its lease ends'),
     synchronous_mode_strict: unsupported('synchronous replication is not maintained'),
     synchronous_node_count: unsupported('synchronous replication is not maintained'),
     maximum_lag_on_syncnode: unsupported('synchronous replication is not maintained'),

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { connectAddress, listenAddress, parseAddress } from './address.ts';
 import { refused, unsupported, withoutEffect } from './marks.ts';
 import { dynamicSchema } from './schema-dynamic.ts';
-import { boolean, integer, lines, oneOf, secret, text, toolOptions } from './values.ts';
+import { boolean, duration, integer, lines, oneOf, secret, text, toolOptions } from './values.ts';
 
 export const logSchema = z
   .looseObject(
@@ -213,6 +213,10 @@ export const tenureSchema = z
       state_dir: text('a folder').optional().meta({
         description:
           'Where the daemon remembers unfinished work; never inside data_dir. Default: data_dir with .tenure appended.',
+      }),
+      failsafe_timeout: duration(0.1).optional().meta({
+        description:
+          'Time that the other members have to agree in failsafe mode, seconds; never more than a quarter of ttl. Default: 2.',
       }),
     },
     { error: 'a map' },

@@ -13,6 +13,7 @@ export const campaigning: readonly Rule[] = [
   { id: 'campaign.no-lease', when: noLease },
   { id: 'campaign.stale-primary', when: stalePrimary },
   { id: 'campaign.keep', when: keep },
+  { id: 'campaign.promised', when: promised },
   { id: 'campaign.vanished-lease', when: vanishedLease },
   { id: 'campaign.wiped-store', when: wipedStore },
   { id: 'campaign.race', when: race },
@@ -83,6 +84,23 @@ function barredPrimary({ seen }: Situation): string | null {
   if (seen.settings.tags.nofailover) return 'the nofailover tag is set';
   if (deadline !== null && seen.now >= deadline) return 'the time to prove leadership is over';
   return null;
+}
+
+/** A leader that cannot reach the store relies on it that nobody takes its place (contract 5.3, 5.4). */
+function promised(s: Situation): Decision | null {
+  const { promise, now, name } = s.seen;
+  if (promise === null || promise.leader === name) return null;
+  // It has released the lease itself: it does not rely on anybody any more.
+  if (validHandover(s)?.leader === promise.leader) return null;
+  const left = promise.until - now;
+  if (left <= 0) return null;
+  return decision(
+    s.seen,
+    'campaign.promised',
+    `${promise.leader} goes on without the store, and this member has agreed to it for ${Math.round(left)} ms more`,
+    [],
+    Math.min(SOON_MS * 4, left),
+  );
 }
 
 /** A key deleted by hand leaves its lease alive, and its holder writing until the deadline (S1). */

@@ -69,10 +69,18 @@ function barred({
   if (settings.tags.nofailover || settings.tags.failoverPriority <= 0) {
     return no('the nofailover tag is set');
   }
+  // The leader may be going on without the store, and has asked everybody but this member (contract 5.9a).
+  if (settings.failsafeMode && isLeftOut(name, cluster)) {
+    return no('failsafe mode is on and /failsafe does not name this member');
+  }
   if (!vouchedFor(name, { settings, cluster })) {
     return no('synchronous mode is on and /sync does not vouch for this member alone');
   }
   return null;
+}
+
+function isLeftOut(name: string, { failsafe }: ClusterView): boolean {
+  return failsafe !== null && Object.keys(failsafe).length > 0 && failsafe[name] === undefined;
 }
 
 /** In synchronous mode, as Patroni may have left it: whoever /sync names holds every commit (S5). */

@@ -153,6 +153,8 @@ export interface ClusterView {
     readonly quorum: number;
     readonly modRevision: number;
   } | null;
+  /** `/failsafe`: api_url by name of all who have to agree that a leader goes on without the store; null: no such list. */
+  readonly failsafe: Readonly<Record<string, string>> | null;
   readonly timelines: TimelineClaims | null;
   readonly handover: Handover | null;
   /** One line for each key that could not be understood: key, what was found, what is allowed. */

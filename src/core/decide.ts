@@ -16,6 +16,7 @@ import { paused } from './paused.ts';
 import { requesting } from './requesting.ts';
 import { decision, type Rule, runningJob, type Situation, situation } from './rules.ts';
 import { due } from './schedule.ts';
+import { promisedSlots } from './slots.ts';
 import { unfit } from './unfit.ts';
 
 /** A rule of this situation only while the given condition holds. */
@@ -82,11 +83,12 @@ function blind(seen: Observation, why: string): Decision {
   const { deadline } = seen.lease;
   const primary = seen.postgres.sql.known && !seen.postgres.sql.value.inRecovery;
   if (!primary || seen.settings.paused) {
+    const slots = promisedSlots(seen);
     return decision(
       seen,
       'blind.wait',
       `the store cannot be read: ${why}; PostgreSQL is left as it is`,
-      [],
+      slots === null ? [] : [slots],
       1000,
     );
   }

@@ -75,6 +75,14 @@ export interface JobState {
   readonly stoppingSince?: number;
 }
 
+/** No race before `until`: a leader may go on for so long without the store (contract 5.4). */
+export interface FailsafePromise {
+  readonly leader: string;
+  readonly until: number;
+  /** Positions of the leader's slots when it asked. */
+  readonly slots: Readonly<Record<string, number>>;
+}
+
 /** The lease as its keeper sees it. */
 export interface LeaseFacts {
   /** Null until a lease is granted. Decimal. */
@@ -107,6 +115,8 @@ export interface Observation {
   /** What an operator asks of this node, and nothing has been done about yet. */
   readonly request: LocalRequest | null;
   readonly scheduledRestart: ScheduledRestart | null;
+  /** What this node has promised to a leader that cannot reach the store; null: nothing that stands. */
+  readonly promise: FailsafePromise | null;
   /** The agent has been told to stop. */
   readonly stopping: boolean;
   readonly memory: Memory;

@@ -31,6 +31,10 @@ export interface Settings {
   readonly removeDataDirectoryOnRewindFailure: boolean;
   readonly removeDataDirectoryOnDivergedTimelines: boolean;
   readonly paused: boolean;
+  /** A leader that cannot reach the store goes on while all members agree (contract 5.4). */
+  readonly failsafeMode: boolean;
+  /** For one round of questions in failsafe mode. */
+  readonly failsafeTimeoutMs: number;
   /** Synchronous replication is asked for, which this version does not maintain. */
   readonly synchronousMode: boolean;
   /** A standby cluster is asked for, which this version does not run. */

@@ -1,5 +1,5 @@
 /** Physical replication slots for the members (contract 2.7, 5.16). */
-import type { Step } from './model.ts';
+import type { Observation, PostgresFacts, SqlFacts, Step } from './model.ts';
 import type { Situation } from './rules.ts';
 
 /** Slot name of a member: PostgreSQL allows only [a-z0-9_], at most 63 of them (contract 2.7). */
@@ -34,29 +34,50 @@ export function wantedSlots({ seen, cluster, sql }: Situation): (Step & { do: 's
   const drop = sql.slots
     .filter((slot) => slot.type === 'physical' && !slot.active && slot.name === own)
     .map((slot) => slot.name);
-  const advance: Record<string, number> = {};
-  if (sql.inRecovery) {
-    for (const name of wanted) {
-      const slot = present.get(name);
-      const target = Math.min(cluster.status.slots[name] ?? 0, sql.replayLsn ?? 0);
-      if (
-        slot !== undefined &&
-        !slot.active &&
-        slot.restartLsn !== null &&
-        target > slot.restartLsn
-      ) {
-        advance[name] = target;
-      }
-    }
-  }
+  const advance = advances(sql, wanted, cluster.status.slots);
   if (create.length === 0 && drop.length === 0 && Object.keys(advance).length === 0) return null;
   return { do: 'slots', create, drop, advance };
 }
 
+/** Where slots of a standby may move to, as the leader's are at `positions`. */
+function advances(
+  sql: SqlFacts,
+  names: Iterable<string>,
+  positions: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const advance: Record<string, number> = {};
+  if (!sql.inRecovery) return advance;
+  const present = new Map(sql.slots.map((slot) => [slot.name, slot]));
+  for (const name of names) {
+    const slot = present.get(name);
+    const target = Math.min(positions[name] ?? 0, sql.replayLsn ?? 0);
+    if (slot === undefined || slot.active || slot.restartLsn === null) continue;
+    if (target > slot.restartLsn) advance[name] = target;
+  }
+  return advance;
+}
+
+/**
+ * The same without a view of the store, by what a leader in failsafe mode sends along (contract 5.4):
+ * an outage must not fill the disk with WAL. Null: nothing to do.
+ */
+export function promisedSlots(seen: Observation): (Step & { do: 'slots' }) | null {
+  const { promise, postgres, settings } = seen;
+  if (promise === null || !settings.useSlots || !postgres.sql.known) return null;
+  const { slots } = promise;
+  const physical = postgres.sql.value.slots.filter(({ type }) => type === 'physical');
+  const names = physical.map(({ name }) => name);
+  const advance = advances(postgres.sql.value, names, slots);
+  const nothing = Object.keys(advance).length === 0;
+  return nothing ? null : { do: 'slots', create: [], drop: [], advance };
+}
+
 /** `/status.slots`: every member slot with the position up to which its WAL may go (contract 2.3). */
-export function publishedSlots(situation: Situation): Readonly<Record<string, number>> {
-  const { seen, sql } = situation;
-  if (sql === null || !seen.settings.useSlots) return {};
+export function publishedSlots(
+  seen: Pick<Observation, 'name' | 'settings'> & { readonly postgres: PostgresFacts | null },
+): Readonly<Record<string, number>> {
+  if (seen.postgres?.sql.known !== true || !seen.settings.useSlots) return {};
+  const sql = seen.postgres.sql.value;
   const slots: Record<string, number> = {};
   for (const slot of sql.slots) {
     if (slot.type === 'physical' && slot.restartLsn !== null) slots[slot.name] = slot.restartLsn;

@@ -217,6 +217,13 @@ export class ClusterStore implements Store {
     return this.#writeAsLeader(leadership, this.#calls.keys.config, compactJson(config));
   }
 
+  writeFailsafe(
+    leadership: Leadership,
+    members: Readonly<Record<string, string>>,
+  ): Promise<boolean> {
+    return this.#writeAsLeader(leadership, this.#calls.keys.failsafe, compactJson(members));
+  }
+
   /** A request that came meanwhile stays; that is success, as ours is gone. */
   async clearFailover(leadership: Leadership, modRevision: number): Promise<boolean> {
     const { failover, leader } = this.#calls.keys;

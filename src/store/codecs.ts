@@ -214,3 +214,14 @@ export function decodeSync(kv: KeyValue | undefined, report: Report): ClusterVie
     modRevision: kv.modRevision,
   };
 }
+
+/** Null when the key is absent or cannot be read: a list that leaves somebody out misleads. */
+export function decodeFailsafe(text: string | undefined, report: Report): ClusterView['failsafe'] {
+  if (text === undefined || text === '') return null;
+  const parsed = parseJson(text);
+  const entries = isObject(parsed) ? Object.entries(parsed) : null;
+  const good = entries?.filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  if (entries !== null && good?.length === entries.length) return Object.fromEntries(good);
+  report(text, 'a JSON object of api_url by member name');
+  return null;
+}

@@ -17,6 +17,8 @@ export interface Keys {
   readonly failover: string;
   readonly history: string;
   readonly sync: string;
+  /** Who has to agree that a leader goes on without the store (contract 5.4). */
+  readonly failsafe: string;
   /** Timeline numbers reserved by winners of the leader key (rule S6). */
   readonly timeline: string;
   /** Left behind by the transaction that releases the leader key on purpose (rule F4). */
@@ -40,6 +42,7 @@ export function keysOf(namespace: string, scope: string): Keys {
     failover: `${base}/failover`,
     history: `${base}/history`,
     sync: `${base}/sync`,
+    failsafe: `${base}/failsafe`,
     timeline: `${base}/tenure/timeline`,
     handover: `${base}/tenure/handover`,
     bootstrap: `${base}/tenure/bootstrap`,

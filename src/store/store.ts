@@ -120,6 +120,10 @@ export interface Store {
   writeHistory(leadership: Leadership, history: readonly HistoryEntry[]): Promise<boolean>;
   writeInitialize(leadership: Leadership, systemIdentifier: string): Promise<boolean>;
   writeConfig(leadership: Leadership, config: Readonly<Record<string, unknown>>): Promise<boolean>;
+  writeFailsafe(
+    leadership: Leadership,
+    members: Readonly<Record<string, string>>,
+  ): Promise<boolean>;
   clearFailover(leadership: Leadership, modRevision: number): Promise<boolean>;
   /**
    * Puts an operator's request into the failover key. False: another one is in progress there;

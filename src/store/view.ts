@@ -3,6 +3,7 @@ import type { ClusterView, LeaderKey, Member } from '../core/model.ts';
 import {
   decodeConfig,
   decodeFailover,
+  decodeFailsafe,
   decodeHistory,
   decodeInitialize,
   decodeStatus,
@@ -43,6 +44,7 @@ export function decodeView(
     history: decodeHistory(...value(keys.history)),
     failover: decodeFailover(...at(keys.failover)),
     sync: decodeSync(...at(keys.sync)),
+    failsafe: decodeFailsafe(...value(keys.failsafe)),
     timelines: decodeClaims(...at(keys.timeline)),
     handover: decodeHandover(...at(keys.handover)),
   };

@@ -296,4 +296,13 @@ describe('GET /history, /config, /failsafe (C-3.5)', () => {
     expect(get('patroni', blind).status).toBe(200);
     expect(get('failsafe', primary()).status).toBe(502);
   });
+
+  test('/failsafe is the list as it stands, and a leader without the store is shown', () => {
+    const failsafe = { n1: 'http://127.0.0.1:5701/patroni', n2: 'http://127.0.0.1:5702/patroni' };
+    expect(body('failsafe', primary({ cluster: view({ failsafe }) }))).toEqual(failsafe);
+    expect(body('patroni', primary())).not.toHaveProperty('failsafe_mode_is_active');
+    expect(body('patroni', primary({ failsafeActive: true }))).toMatchObject({
+      failsafe_mode_is_active: true,
+    });
+  });
 });

@@ -32,6 +32,9 @@ export class Scene {
     const { waiting } = this.requests;
     if (waiting !== null) this.requests.settle(waiting.id, this.answer);
   });
+  readonly promises: unknown[] = [];
+  /** What is said to a leader that asks to go on; null: it may. */
+  refusal: { status: number; text: string } | null = null;
   readonly #listeners = new Set<() => void>();
 
   change(view: Partial<ClusterView>): void {
@@ -75,6 +78,10 @@ export class Scene {
       },
       hint: () => undefined,
       checkConfig: () => this.faults,
+      agree: async (request) => {
+        this.promises.push(request);
+        return this.refusal;
+      },
       reload: () => {
         this.reloads += 1;
       },

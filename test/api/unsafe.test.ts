@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { fixture } from './fixtures.ts';
 import { type Ask, FUTURE, listen, Scene, said } from './operating.ts';
 import { raw } from './serving.ts';
-import { settings, view } from './snapshots.ts';
+import { replica, settings, view } from './snapshots.ts';
 
 let scene: Scene;
 let port: number;
@@ -214,5 +214,41 @@ describe('access', () => {
     const answer = await ask('POST', '/reload');
     expect(answer.status).toBe(status);
     if (status === 403) expect(answer.text).toBe('Access is denied');
+  });
+});
+
+describe('POST /failsafe', () => {
+  const body = { name: 'n1', conn_url: 'x', api_url: 'y', slots: { n2: 5, odd: 'text' } };
+
+  test('agrees in the words of Patroni, and says where this member is', async () => {
+    scene.snapshot = replica();
+    const answer = await ask('POST', '/failsafe', body);
+    expect(said(answer)).toEqual([200, 'Accepted']);
+    expect(answer.headers.get('lsn')).toMatch(/^[1-9]\d+$/);
+    await ask('POST', '/failsafe', { ...body, slots: undefined, tenure: { ttl_ms: 5000 } });
+    await ask('POST', '/failsafe', { ...body, tenure: { ttl_ms: 'long' } });
+    expect(scene.promises).toEqual([
+      { leader: 'n1', ttlMs: null, slots: { n2: 5 } },
+      { leader: 'n1', ttlMs: 5000, slots: {} },
+      { leader: 'n1', ttlMs: null, slots: { n2: 5 } },
+    ]);
+  });
+
+  test('refuses with what the member says, and what makes no sense', async () => {
+    scene.refusal = { status: 500, text: 'Running as a leader' };
+    expect(said(await ask('POST', '/failsafe', body))).toEqual([500, 'Running as a leader']);
+    expect((await ask('POST', '/failsafe', { conn_url: 'x' })).status).toBe(400);
+    expect((await ask('POST', '/failsafe', '{')).status).toBe(400);
+    expect(scene.promises).toHaveLength(1);
+  });
+
+  test('lets in by the allowlist alone: who is a member may not be known (C-3.6)', async () => {
+    const listed = async (allowlist: readonly string[] | null): Promise<number> => {
+      scene.access = { credentials: null, allowlist, includeMembers: true };
+      return (await ask('POST', '/failsafe', body)).status;
+    };
+    expect(await listed(null)).toBe(200);
+    expect(await listed(['10.0.0.1'])).toBe(403);
+    expect(await listed(['127.0.0.1'])).toBe(200);
   });
 });

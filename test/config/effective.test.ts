@@ -226,6 +226,19 @@ describe('garbage in /config', () => {
   });
 });
 
+describe('failsafe mode', () => {
+  it.each([
+    [{}, false],
+    [{ failsafe_mode: true }, true],
+    [{ failsafe_mode: 'on' }, true],
+    [{ failsafe_mode: 'off' }, false],
+  ])('%j', (dynamic, failsafeMode) => {
+    const { settings, warnings } = effective(dynamic);
+    expect(settings).toMatchObject({ failsafeMode, failsafeTimeoutMs: 2000 });
+    expect(warnings).toEqual([]);
+  });
+});
+
 describe('what /config asks for in vain', () => {
   it.each([
     [{ synchronous_mode: true }, true, false],
@@ -244,10 +257,7 @@ describe('what /config asks for in vain', () => {
   });
 
   it('is said', () => {
-    expect(
-      effective({ failsafe_mode: true, slots: { a: {} }, maximum_lag_on_syncnode: 5 }).warnings,
-    ).toEqual([
-      '/config failsafe_mode is not supported yet: without etcd the primary becomes read-only when its lease ends',
+    expect(effective({ slots: { a: {} }, maximum_lag_on_syncnode: 5 }).warnings).toEqual([
       '/config slots is not supported yet: permanent slots are not created; slots that exist are left alone',
       '/config maximum_lag_on_syncnode is not supported yet: synchronous replication is not maintained',
     ]);

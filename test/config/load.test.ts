@@ -215,7 +215,6 @@ describe('what is not acted on', () => {
       { a: { type: 'physical' } },
       'bootstrap.dcs.slots is not supported yet: ',
     ],
-    ['bootstrap.dcs.failsafe_mode', true, 'bootstrap.dcs.failsafe_mode is not supported yet: '],
     [
       'postgresql.use_slots',
       true,

@@ -162,10 +162,10 @@ const modes: readonly Pick<Observation, 'stopping' | 'settings'>[] = [
   { stopping: true, settings: given.settings({ paused: true }) },
 ];
 const FILTER = { role: null, olderThan: null, pendingOnly: false };
-const NONE = { request: null, scheduledRestart: null };
+const NONE = { request: null, scheduledRestart: null, promise: null };
 const asked: readonly Pick<
   Observation,
-  'upstream' | 'vanishedLeaseMs' | 'peers' | 'request' | 'scheduledRestart'
+  'upstream' | 'vanishedLeaseMs' | 'peers' | 'request' | 'scheduledRestart' | 'promise'
 >[] = [
   {
     ...NONE,
@@ -206,6 +206,13 @@ const asked: readonly Pick<
     upstream: given.unknown('refused'),
     vanishedLeaseMs: given.known(0),
     peers: [given.peer('n3', 5000)],
+  },
+  {
+    ...NONE,
+    upstream: given.unknown('refused'),
+    vanishedLeaseMs: given.known(0),
+    peers: [given.peer('n3', 5000)],
+    promise: { leader: 'n1', until: given.NOW + 5000, slots: { n3: 4500 } },
   },
   {
     ...NONE,

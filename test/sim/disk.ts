@@ -1,4 +1,5 @@
 /** What survives every crash of a node: the data directory and the agent's state directory. */
+import type { NodeJournal } from '../../src/act.ts';
 import type { ControlState } from '../../src/core/model.ts';
 import { type History, Wal } from './wal.ts';
 
@@ -33,9 +34,10 @@ export class Disk {
   /** In the state directory. */
   marker: Marker | null = null;
   /** The agent's journal, in the state directory. */
-  journal: { readonly promotedHere: readonly number[]; readonly leaseId: string | null } = {
+  journal: NodeJournal['node'] = {
     promotedHere: [],
     leaseId: null,
+    promise: null,
   };
   /** The copy of `/config` in the data directory. */
   config: Readonly<Record<string, unknown>> | null = null;
@@ -58,7 +60,7 @@ export class Disk {
     this.empty();
     this.incarnation = null;
     this.marker = null;
-    this.journal = { promotedHere: [], leaseId: null };
+    this.journal = { promotedHere: [], leaseId: null, promise: null };
   }
 }
 

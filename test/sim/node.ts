@@ -233,12 +233,16 @@ export class Node implements Machine {
       get node() {
         return disk.journal;
       },
+      boot: 'simulated',
       promoting: async (timeline) => {
         const others = disk.journal.promotedHere.filter((known) => known !== timeline);
         disk.journal = { ...disk.journal, promotedHere: [...others, timeline] };
       },
       leading: async (leaseId) => {
         disk.journal = { ...disk.journal, leaseId };
+      },
+      promised: async (promise) => {
+        disk.journal = { ...disk.journal, promise };
       },
       forgetPromotions: async () => {
         disk.journal = { ...disk.journal, promotedHere: [] };
@@ -262,6 +266,7 @@ function viewOf(values: Readonly<Record<string, unknown>>): ClusterView {
     history: null,
     failover: null,
     sync: null,
+    failsafe: null,
     timelines: null,
     handover: null,
     problems: [],

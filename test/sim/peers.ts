@@ -1,8 +1,9 @@
 /** Asking the other agents over the simulated network, through the real body and the real parser. */
+import { agree } from '../../src/api/failsafe.ts';
 import { patroniBody } from '../../src/api/patroni.ts';
 import { type Clock, within } from '../../src/clock.ts';
 import type { PeerFacts } from '../../src/core/model.ts';
-import { type PeerAddress, type Peers, parsePeer } from '../../src/peers.ts';
+import { type FailsafeAnswer, type PeerAddress, type Peers, parsePeer } from '../../src/peers.ts';
 import type { Runtime } from '../../src/runtime.ts';
 import type { DaemonProcess } from './process.ts';
 import type { World } from './world.ts';
@@ -53,12 +54,49 @@ export class SimPeers implements Peers {
     return host !== null && (await this.#get(host, timeoutMs)) !== null;
   }
 
-  /** Null: no answer. */
+  failsafe(
+    members: readonly PeerAddress[],
+    body: Readonly<Record<string, unknown>>,
+    timeoutMs: number,
+  ): Promise<FailsafeAnswer[]> {
+    return Promise.all(
+      members.map(async ({ name, apiUrl }) => {
+        const host = hostOf(apiUrl);
+        const reply =
+          host === null
+            ? null
+            : await this.#exchange(host, timeoutMs, ({ runtime }) =>
+                agree(
+                  {
+                    agree: (request) => runtime.failsafe.agree(request),
+                    snapshot: () => runtime.status.snapshot(),
+                  },
+                  body,
+                ),
+              );
+        const accepted = reply?.status === 200;
+        const why = reply === null ? 'no answer in time' : String(reply.body);
+        const lsn = reply?.headers?.lsn;
+        const position = lsn === undefined ? null : Number(lsn);
+        return { name, accepted, why: accepted ? '' : why, position };
+      }),
+    );
+  }
+
   #get(host: string, timeoutMs: number): Promise<string | null> {
+    return this.#exchange(host, timeoutMs, answer);
+  }
+
+  /** Null: no answer. */
+  #exchange<T>(
+    host: string,
+    timeoutMs: number,
+    serve: (api: Api) => Promise<T>,
+  ): Promise<T | null> {
     const { network } = this.#world;
     return new Promise((resolve) => {
       const cancel = this.#clock.after(timeoutMs, () => resolve(null));
-      const end = (text: string | null): void =>
+      const end = (text: T | null): void =>
         this.#process.deliver(() => {
           cancel();
           resolve(text);
@@ -73,7 +111,7 @@ export class SimPeers implements Peers {
           return;
         }
         api.process.deliver(() => {
-          answer(api).then(
+          serve(api).then(
             (text) => network.send(host, this.#node, () => end(text)),
             () => undefined,
           );

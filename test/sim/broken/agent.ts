@@ -38,8 +38,8 @@ export const agentVariants: readonly Variant[] = [
     edits: [
       {
         file: 'src/lease.ts',
-        find: 'leaseDeadline(sentAt,',
-        replace: 'leaseDeadline(sentAt * 0 + this.#options.clock.now(),',
+        find: 'leaseDeadline(sentAt, Math.min(',
+        replace: 'leaseDeadline(sentAt * 0 + this.#options.clock.now(), Math.min(',
       },
     ],
   },
