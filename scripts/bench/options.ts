@@ -5,6 +5,8 @@ import { ROW_IDS, type RowId } from './rows.ts';
 
 export interface BenchOptions {
   readonly daemons: readonly string[];
+  /** LABEL=TTL/LOOP_WAIT/RETRY_TIMEOUT */
+  readonly lowest: readonly string[];
   readonly rows: readonly RowId[];
   readonly rounds: number;
   readonly idleSeconds: number;
@@ -20,6 +22,8 @@ export class BadOption extends Error {
 export const USAGE = `usage: npm run bench -- [OPTIONS]
   --daemon LABEL=COMMAND   a daemon to measure, with {config} where its file goes; once or twice
                            (default: ${DEFAULT_DAEMONS.map((one) => `'${one}'`).join(' and ')})
+  --lowest LABEL=TTL/LOOP_WAIT/RETRY_TIMEOUT
+                           that daemon's lowest settings (default: 3/1/1; Patroni: 3/1/3)
   --rows A,B,…             only these rows: ${ROW_IDS.join(', ')}
   --rounds N               rounds of each row and daemon (default 5)
   --idle N                 seconds that an idle round lasts (default 60)
@@ -38,6 +42,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | 'help' {
   }
   return {
     daemons,
+    lowest: values.lowest ?? [],
     rows: values.rows === undefined ? ROW_IDS : rowsIn(values.rows),
     rounds: numberIn('rounds', values.rounds, 5),
     idleSeconds: numberIn('idle', values.idle, 60),
@@ -55,6 +60,7 @@ function read(args: readonly string[]) {
       allowPositionals: false,
       options: {
         daemon: { type: 'string', multiple: true },
+        lowest: { type: 'string', multiple: true },
         rows: { type: 'string' },
         rounds: { type: 'string' },
         idle: { type: 'string' },

@@ -57,7 +57,7 @@ export const ROWS: readonly Row[] = [
   },
   {
     id: 'death-lowest',
-    title: 'node death at ttl 3, loop_wait 1, retry_timeout 1',
+    title: 'node death at the lowest settings',
     target: { median: 3.9 },
     ...fault,
   },

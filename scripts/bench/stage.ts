@@ -1,13 +1,11 @@
 /** A cluster of one of the daemons under test, in a lab of its own. */
 import { Cluster, Lab, type Node, waitFor } from '../lab/index.ts';
-import type { DaemonUnderTest } from './daemons.ts';
+import type { DaemonUnderTest, Timing } from './daemons.ts';
 
-export const SETTINGS = {
-  default: { ttl: 30, loop_wait: 10, retry_timeout: 10 },
-  lowest: { ttl: 3, loop_wait: 1, retry_timeout: 1 },
-} as const;
+/** What Patroni and this project have without any settings; the lowest differ by daemon. */
+export const DEFAULT: Timing = { ttl: 30, loop_wait: 10, retry_timeout: 10 };
 
-export type SettingsName = keyof typeof SETTINGS;
+export type SettingsName = 'default' | 'lowest';
 
 /** For anything that a cluster of either daemon has to get done at `loop_wait` 10, ms. */
 export const DEADLINE_MS = 150_000;
@@ -29,7 +27,7 @@ export class Stage {
   static async create(daemon: DaemonUnderTest, settings: SettingsName): Promise<Stage> {
     const lab = Lab.open();
     try {
-      const dcs = SETTINGS[settings];
+      const dcs = { ...(settings === 'lowest' ? daemon.lowest : DEFAULT) };
       const cluster = await Cluster.create(lab, { daemon: daemon.command, dcs });
       return new Stage(daemon, lab, cluster);
     } catch (error) {
