@@ -19,6 +19,7 @@ import { markdown, misses, NoComparison, ratio } from './bench/report.ts';
 import type { Results } from './bench/results.ts';
 import { ROWS, type Row, rowOf } from './bench/rows.ts';
 import { runScript } from './lab/script.ts';
+import { mustBeWritable } from './output.ts';
 
 const EXIT = { failed: 1, badArguments: 2, noRatio: 3 } as const;
 
@@ -198,6 +199,7 @@ function options(): BenchOptions {
 }
 
 const asked = options();
+if (asked.json !== undefined) mustBeWritable('--json', asked.json);
 await runScript(async () => {
   try {
     return await bench(asked);
