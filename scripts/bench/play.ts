@@ -1,7 +1,7 @@
 /** Plays the measurements: one at a time, the daemons' rounds in turn. */
 import type { DaemonUnderTest } from './daemons.ts';
 import type { Measurement } from './measurement.ts';
-import { Results } from './results.ts';
+import type { Results } from './results.ts';
 import { Stage } from './stage.ts';
 
 /** A daemon that fails so often in one measurement is not tried again in it. */
@@ -11,13 +11,15 @@ export interface PlayOptions {
   readonly daemons: readonly DaemonUnderTest[];
   readonly measurements: readonly Measurement[];
   readonly rounds: number;
+  /** What the rounds give is added to it. */
+  readonly results: Results;
   readonly tell: (text: string) => void;
   /** A round is over, its cluster still there. */
-  readonly onRound?: (daemon: DaemonUnderTest, results: Results) => void;
+  readonly onRound: (daemon: DaemonUnderTest) => void;
 }
 
-export async function play(options: PlayOptions): Promise<Results> {
-  const results = new Results();
+export async function play(options: PlayOptions): Promise<void> {
+  const { results } = options;
   const stages = new Stages(options.tell);
   try {
     for (const measurement of options.measurements) {
@@ -29,18 +31,16 @@ export async function play(options: PlayOptions): Promise<Results> {
           const [row] = measurement.rows;
           if (row !== undefined && results.cell(daemon.label, row).failures.length >= FAILURES)
             continue;
-          await playRound({ ...options, results, stages, measurement, daemon, round });
+          await playRound({ ...options, stages, measurement, daemon, round });
         }
       }
     }
-    return results;
   } finally {
     await stages.closeAll();
   }
 }
 
 interface Round extends PlayOptions {
-  readonly results: Results;
   readonly stages: Stages;
   readonly measurement: Measurement;
   readonly daemon: DaemonUnderTest;
@@ -60,7 +60,7 @@ async function playRound(options: Round): Promise<void> {
         `${row} ${value.toFixed(3)}${lost === undefined ? '' : ` (${lost} lost)`}`,
     );
     tell(`${what}: ${values.join('; ')}`);
-    options.onRound?.(daemon, results);
+    options.onRound(daemon);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     results.failed(daemon.label, measurement.rows, why.split('\n')[0] ?? why);
