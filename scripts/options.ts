@@ -1,4 +1,4 @@
-/** The command-line options that demo and drill share. */
+/** The command-line options that demo, drill and overload share. */
 import { parseArgs } from 'node:util';
 import type { ClusterOptions } from './lab/index.ts';
 
@@ -55,6 +55,12 @@ export class Options {
     if (Number.isFinite(value) && value > 0) return value;
     console.error(`--${name}: found "${text}"; allowed: a number greater than 0`);
     return process.exit(2);
+  }
+
+  /** Undefined when the option is not given. */
+  text(name: string): string | undefined {
+    const value = this.#values[name];
+    return typeof value === 'string' ? value : undefined;
   }
 
   cluster(): ClusterOptions {

@@ -4,7 +4,7 @@ export { Cluster, type ClusterMember, type ClusterOptions } from './cluster.ts';
 export { Etcd, type EtcdMember, type KeyValue } from './etcd.ts';
 export { HAProxy, validate } from './haproxy.ts';
 export { CHECKOUT, type Exit, Lab, type LabProcess, withLab } from './lab.ts';
-export { merge, Node, type NodeOptions, type RestAnswer, TENURE } from './node.ts';
+export { commandWith, merge, Node, type NodeOptions, type RestAnswer, TENURE } from './node.ts';
 export { ACCOUNTS, connect, PostgresServer, query } from './postgres.ts';
 export {
   ended,

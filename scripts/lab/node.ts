@@ -18,7 +18,7 @@ export interface NodeOptions {
   readonly name: string;
   /** host:port,host:port */
   readonly etcdHosts: string;
-  /** Command that starts the daemon; the configuration file is appended. */
+  /** Command that starts the daemon; the configuration file replaces "{config}", or is appended. */
   readonly daemon?: readonly string[];
   /** Environment of the daemon, beside a small default one. */
   readonly env?: Readonly<Record<string, string>>;
@@ -142,7 +142,7 @@ export class Node {
   /** Starts the daemon; does not wait for anything it does. */
   async start(): Promise<LabProcess> {
     if (this.isRunning()) throw new Error(`the daemon of ${this.name} runs already`);
-    this.#daemon = await this.#lab.spawn([...this.#daemonCommand, this.configFile], {
+    this.#daemon = await this.#lab.spawn(commandWith(this.#daemonCommand, this.configFile), {
       name: `daemon-${this.name}`,
       cwd: this.folder,
       log: this.log,
@@ -238,6 +238,12 @@ export class Node {
   ): Promise<Row[]> {
     return query<Row>({ port: this.postgresPort }, sql, values);
   }
+}
+
+/** The command with the configuration file where "{config}" stands, otherwise at its end. */
+export function commandWith(command: readonly string[], configFile: string): readonly string[] {
+  const placed = command.map((part) => part.replaceAll('{config}', configFile));
+  return command.some((part) => part.includes('{config}')) ? placed : [...placed, configFile];
 }
 
 function parsed(text: string): unknown {
