@@ -63,7 +63,7 @@ export class Loop {
   /** Cuts the wait in progress short, or skips the next one. */
   hint(why: string): void {
     this.#options.log('debug', `looking again: ${why}`);
-    this.#wake.abort();
+    this.#wake.abort(why); // without a reason an error is made for it, with its stack, at every hint
   }
 
   /** The agent has been told to stop. */

@@ -15,7 +15,7 @@ import { encodeHandover } from './ours.ts';
 import { guard, renew } from './renewal.ts';
 import { settled } from './settled.ts';
 import type { CampaignResult, Leadership, Renewal, Store } from './store.ts';
-import { decodeView } from './view.ts';
+import { decodeView, KnownBefore } from './view.ts';
 import * as winning from './winning.ts';
 import { Written } from './written.ts';
 
@@ -31,6 +31,7 @@ export class ClusterStore implements Store {
   readonly #store: KeyValueStore;
   readonly #calls: Calls;
   readonly #written = new Written();
+  readonly #before = new KnownBefore();
   #timelines: TimelineClaims | null = null;
 
   constructor(store: KeyValueStore, options: ClusterStoreOptions) {
@@ -61,7 +62,8 @@ export class ClusterStore implements Store {
   async read(): Promise<ClusterView> {
     const { kvs, revision } = await this.#calls.range(this.#calls.budget());
     this.#written.verify(kvs, revision);
-    const view = decodeView(this.#calls.keys, revision, kvs, this.#calls.wentBack);
+    const { keys, wentBack } = this.#calls;
+    const view = decodeView(keys, revision, kvs, wentBack, this.#before);
     this.#timelines = view.timelines;
     return view;
   }

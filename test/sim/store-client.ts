@@ -183,10 +183,12 @@ export class StoreClient implements KeyValueStore {
     return new Promise((resolve, reject) => {
       let settled = false;
       let sent = false;
+      let cancelNext = (): void => undefined;
       const settle = (end: () => void): void => {
         if (settled) return;
         settled = true;
         cancel();
+        cancelNext();
         end();
       };
       const cancel = this.#clock.after(options.timeoutMs, () =>
@@ -196,7 +198,8 @@ export class StoreClient implements KeyValueStore {
       );
       const attempt = (): void => {
         if (settled) return;
-        if (repeatable && options.timeoutMs > ATTEMPT_MS) this.#clock.after(ATTEMPT_MS, attempt);
+        if (repeatable && options.timeoutMs > ATTEMPT_MS)
+          cancelNext = this.#clock.after(ATTEMPT_MS, attempt);
         sent = this.#attempt(call, settle, resolve, reject) || sent;
       };
       attempt();
