@@ -86,7 +86,7 @@ export class Loop {
     const { clock, status } = this.#options;
     for (;;) {
       // Hints that come while the tick runs are about things it may have missed.
-      this.#wake = new AbortController();
+      if (this.#wake.signal.aborted) this.#wake = new AbortController();
       const { exit, waitMs, decision } = await this.#guardedTick();
       if (exit !== null) return exit;
       this.#lastTick = clock.now();

@@ -25,18 +25,21 @@ export interface ClusterStoreOptions {
   readonly scope: string;
   readonly clock: Clock;
   readonly retryTimeoutMs: number;
+  /** For several clients of one store in one process, which then decode each value once. */
+  readonly before?: KnownBefore;
 }
 
 export class ClusterStore implements Store {
   readonly #store: KeyValueStore;
   readonly #calls: Calls;
   readonly #written = new Written();
-  readonly #before = new KnownBefore();
+  readonly #before: KnownBefore;
   #timelines: TimelineClaims | null = null;
 
   constructor(store: KeyValueStore, options: ClusterStoreOptions) {
     const keys = keysOf(options.namespace, options.scope);
     this.#store = store;
+    this.#before = options.before ?? new KnownBefore();
     this.#calls = new Calls(store, keys, options.clock, options.retryTimeoutMs, () => {
       this.#written.forgetAll();
       this.#timelines = null;

@@ -37,6 +37,17 @@ export class Unchanged<T> {
   }
 }
 
+/** Every one stands as it stood, in the same order. */
+export function sameKeys(one: readonly KeyValue[], other: readonly KeyValue[]): boolean {
+  return (
+    one.length === other.length &&
+    one.every((kv, index) => {
+      const theirs = other[index];
+      return theirs !== undefined && kv.key === theirs.key && same(kv, theirs);
+    })
+  );
+}
+
 function same(one: KeyValue, other: KeyValue): boolean {
   return (
     one.modRevision === other.modRevision &&

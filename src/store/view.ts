@@ -14,7 +14,7 @@ import type { KeyValue } from './keyvalue.ts';
 import { decodeMember } from './members.ts';
 import { decodeClaims, decodeHandover } from './ours.ts';
 import { Problems, type Report } from './problems.ts';
-import { Unchanged } from './unchanged.ts';
+import { sameKeys, Unchanged } from './unchanged.ts';
 
 /** What is kept from one view to the next: most of it stands as it stood. */
 export class KnownBefore {
@@ -23,6 +23,7 @@ export class KnownBefore {
   readonly status = new Unchanged<StatusKey>();
   readonly history = new Unchanged<ClusterView['history']>();
   readonly timelines = new Unchanged<ClusterView['timelines']>();
+  view: { readonly of: readonly KeyValue[]; readonly decoded: ClusterView } | null = null;
 }
 
 /** @param wentBack a problem of the store itself */
@@ -33,6 +34,12 @@ export function decodeView(
   wentBack: string | null = null,
   before: KnownBefore = new KnownBefore(),
 ): ClusterView {
+  const { view: last } = before;
+  if (last !== null && wentBack === null && sameKeys(last.of, kvs)) {
+    return last.decoded.revision === revision
+      ? last.decoded
+      : Object.freeze({ ...last.decoded, revision });
+  }
   const found = new Map(kvs.map((kv) => [kv.key, kv]));
   const problems = new Problems(keys.base);
   const at = (key: string): [KeyValue | undefined, Report] => [found.get(key), problems.about(key)];
@@ -55,10 +62,12 @@ export function decodeView(
     timelines: before.timelines.readOne(...at(keys.timeline), decodeClaims) ?? null,
     handover: decodeHandover(...at(keys.handover)),
   };
-  return deepFreeze({
+  const decoded = deepFreeze({
     ...view,
     problems: [...(wentBack === null ? [] : [wentBack]), ...problems.lines()],
   });
+  before.view = wentBack === null ? { of: kvs, decoded } : null;
+  return decoded;
 }
 
 /** What the legacy position means depends on two keys: such a view is read anew every time. */

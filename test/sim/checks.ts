@@ -90,8 +90,9 @@ export class Checks implements Witness {
   }
 
   #notePause({ name, daemon }: Node): void {
-    if (daemon?.policy.settings.paused !== true) this.#pausedSince.delete(name);
-    else if (!this.#pausedSince.has(name)) this.#pausedSince.set(name, this.#lookedAt);
+    if (daemon?.policy.settings.paused !== true) {
+      if (this.#pausedSince.size > 0) this.#pausedSince.delete(name);
+    } else if (!this.#pausedSince.has(name)) this.#pausedSince.set(name, this.#lookedAt);
   }
 
   /** The agent is there to keep its promise: running, not just back, and not told to let go. */

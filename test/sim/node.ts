@@ -176,6 +176,7 @@ export class Node implements Machine {
       scope: SCOPE,
       clock,
       retryTimeoutMs: policy.settings.retryTimeoutMs,
+      before: world.known,
     });
     const api = (other: string): Api | null => {
       const machine = world.machine(other);

@@ -71,10 +71,11 @@ export class Server {
 
   /** At this instant a client can be told that its write is committed. */
   get acknowledges(): boolean {
+    if (this.state !== 'primary' && this.orphans === 0) return false;
     const machine = this.#machine();
     if (!machine.up || machine.frozen || this.stopped) return false;
     if (this.orphans > 0) return true;
-    return this.state === 'primary' && this.#world.scheduler.now < this.#clientsUntil;
+    return this.#world.scheduler.now < this.#clientsUntil;
   }
 
   get inRecovery(): boolean {

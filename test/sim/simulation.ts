@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Config, loadConfig } from '../../src/config/index.ts';
+import { KnownBefore } from '../../src/store/view.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { Checks, type Line, type Violation } from './checks.ts';
 import { Clients, isPrimary } from './clients.ts';
@@ -70,6 +71,7 @@ export class Simulation {
       scheduler,
       network: new Network(scheduler, random('network')),
       store: new MemoryStore(storeClock(scheduler)),
+      known: new KnownBefore(),
       weather: new StoreWeather(),
       get witness() {
         if (witness === null) throw new Error('the world is not complete yet');
