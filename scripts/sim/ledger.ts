@@ -22,6 +22,9 @@ const ENTRY = z.object({
   schedules: z.int(),
   virtualSeconds: z.int(),
   seconds: z.number(),
+  promotions: z.int(),
+  /** Writes. */
+  acknowledged: z.int(),
   faults: z.record(z.string(), z.int()),
   /** Seeds of schedules with a violation, and its kind. */
   violations: z.array(z.tuple([z.string(), z.string()])),
@@ -67,7 +70,7 @@ export function nextOf(entries: readonly Entry[], { source, seed, nodes }: Same)
 export function enter(
   path: string,
   range: Same & Pick<Entry, 'first' | 'end'>,
-  { schedules, virtualMs, faults, found }: Totals,
+  { schedules, virtualMs, promotions, acknowledged, faults, found }: Totals,
   seconds: number,
 ): void {
   const entry: Entry = {
@@ -76,6 +79,8 @@ export function enter(
     schedules,
     virtualSeconds: Math.round(virtualMs / 1000),
     seconds: Math.round(seconds * 10) / 10,
+    promotions,
+    acknowledged,
     faults,
     violations: found.map(({ schedule, violation }) => [schedule.seed, violation.kind]),
   };
@@ -96,6 +101,7 @@ export function summary(entries: readonly Entry[]): readonly string[] {
   return [
     `${sum(({ schedules }) => schedules)} schedules in ${entries.length} ranges, of ${sources.size} versions of the source`,
     `${Math.round(sum(({ virtualSeconds }) => virtualSeconds) / 3600)} virtual hours in ${(sum(({ seconds }) => seconds) / 3600).toFixed(1)} hours`,
+    `${sum(({ promotions }) => promotions)} promotions, ${sum(({ acknowledged }) => acknowledged)} writes acknowledged`,
     `${sorted.reduce((total, [, count]) => total + count, 0)} faults: ${sorted.map(([kind, count]) => `${kind} ${count}`).join(', ')}`,
     `violations: ${violations.length}${violations.map(([seed, kind]) => `\n  ${seed}: ${kind}`).join('')}`,
   ];
