@@ -105,7 +105,9 @@ export class Server {
     } else if (!clean) disk.control.state = 'in crash recovery';
     const slowness = Math.min(this.slowness, MOST_SLOWNESS);
     this.#later((clean ? 60 : 60 + recoveryMs) * slowness, () => {
-      if (as === 'standby') {
+      if (as === 'standby' && !this.replication.descends()) {
+        this.#end("requested timeline is not a child of this server's history");
+      } else if (as === 'standby') {
         this.#enter('standby');
         this.replication.begin();
       } else this.#open('started as primary');

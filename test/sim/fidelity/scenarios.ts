@@ -130,12 +130,12 @@ export function describeFidelity(name: string, build: () => Rig): void {
     node.postgres.killEverything();
     await rig.until(`${node.name} is gone`, async () => !(await look(node)).runs);
   };
-  /** a leads, b follows; b is promoted to 3 behind the back of a, and both go on writing. */
-  const diverged = async (): Promise<{ a: Subject; b: Subject }> => {
+  /** a leads, b follows; b is promoted behind the back of a, and both go on writing. */
+  const diverged = async (claim: number): Promise<{ a: Subject; b: Subject }> => {
     const a = await primary('a');
     await a.write(1);
     const b = await standby('b', a);
-    expect(await b.postgres.promote(3, TIMEOUT_MS)).toBe(3);
+    expect(await b.postgres.promote(claim, TIMEOUT_MS)).toBe(claim);
     await a.write(2);
     await b.write(3);
     await b.postgres.checkpoint(TIMEOUT_MS);
@@ -229,7 +229,7 @@ export function describeFidelity(name: string, build: () => Rig): void {
     });
 
     test('that has diverged streams from the other once it is rewound, and shows its rows alone', async () => {
-      const { a, b } = await diverged();
+      const { a, b } = await diverged(3);
       await stop(a, 'fast');
       expect(await a.postgres.askUpstream(b.upstream, 3000)).toMatchObject({
         name: 'b',
@@ -244,8 +244,24 @@ export function describeFidelity(name: string, build: () => Rig): void {
       expect(await look(a, [b])).toEqual({ ...STANDBY, timeline: 3, streamsFrom: 'b' });
     });
 
+    test('that has diverged is no standby of the other: it does not start once it has the history', async () => {
+      const { a, b } = await diverged(2);
+      await stop(a, 'fast');
+      // Nothing here tells yet that there is another timeline: it starts, and streams nothing.
+      await start(a, 'standby', b);
+      await rig.until('a has the history of 2', () =>
+        a.postgres.history(2).then(
+          () => true,
+          () => false,
+        ),
+      );
+      expect(await look(a, [b])).toEqual(STANDBY);
+      await stop(a, 'fast');
+      await expect(start(a, 'standby', b)).rejects.toThrow('ended while starting');
+    });
+
     test('that has diverged is cloned over, too', async () => {
-      const { a, b } = await diverged();
+      const { a, b } = await diverged(3);
       await crash(a);
       await a.postgres.clone(b.upstream, quiet, never);
       expect(await look(a)).toMatchObject({ directory: 'cluster', runs: false, interrupted: null });
