@@ -5,12 +5,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Worker } from 'node:worker_threads';
 import { catalogue } from '../test/sim/broken/catalogue.ts';
 import { breakIt } from '../test/sim/broken/variant.ts';
 import type { Schedule } from '../test/sim/schedule.ts';
-import type { Totals } from '../test/sim/totals.ts';
-import type { Message } from './sim/worker.ts';
 
 const USAGE = `usage: npm run sim -- [options]
   --schedules N     how many (default 1000)
@@ -19,6 +16,9 @@ const USAGE = `usage: npm run sim -- [options]
   --nodes A..B      members of a cluster (default 3..7)
   --workers N       threads (default 2)
   --out DIR         where violations are written (default ./sim-violations)
+  --ledger FILE     enter what was run into FILE, and go on where it ends for this source and seed
+  --summary         with --ledger: the sum of all that is in it
+  --coverage        which rules and branches of the decision core the schedules take
   --replay FILE     run one schedule again and print its story
   --seed-of SEED    print the story of the schedule with exactly this seed
   --torn            with --seed-of: a crash may tear a promotion in two (an open problem)
@@ -30,7 +30,7 @@ const { values } = parseArgs({
   options: {
     schedules: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
-    first: { type: 'string', default: '0' },
+    first: { type: 'string' },
     nodes: { type: 'string', default: '3..7' },
     workers: { type: 'string', default: '2' },
     out: { type: 'string', default: 'sim-violations' },
@@ -38,10 +38,16 @@ const { values } = parseArgs({
     'seed-of': { type: 'string' },
     variant: { type: 'string' },
     variants: { type: 'boolean', default: false },
+    ledger: { type: 'string' },
+    summary: { type: 'boolean', default: false },
+    coverage: { type: 'boolean', default: false },
     torn: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
+
+/** Entered into the ledger at a time: what is lost when the run is broken off. */
+const STRETCH = 2000;
 
 const CRASHES = ['agent error', 'simulator error', 'unhandled rejection'];
 
@@ -53,12 +59,25 @@ async function main(): Promise<number> {
   if (values.variant !== undefined) return variant(values.variant);
   if (values.replay !== undefined)
     return story(JSON.parse(readFileSync(values.replay, 'utf8')) as Schedule);
+  if (values.summary) return summed();
   const { generate } = await import('../test/sim/schedule.ts');
   if (values['seed-of'] !== undefined) {
     const schedule = generate(values['seed-of'], nodes());
     return story(values.torn ? { ...schedule, tornPromotions: true } : schedule);
   }
+  if (values.coverage) return covered();
   return search();
+}
+
+async function summed(): Promise<number> {
+  const { readLedger, summary } = await import('./sim/ledger.ts');
+  return say(summary(readLedger(values.ledger ?? 'docs/simulation-runs.jsonl')).join('\n'));
+}
+
+async function covered(): Promise<number> {
+  const { coverage } = await import('./sim/coverage.ts');
+  await coverage({ ...range(), first: 0, stride: 1, end: Number(values.schedules) });
+  return 0;
 }
 
 function say(text: string): number {
@@ -100,21 +119,39 @@ async function variant(name: string): Promise<number> {
   return found === undefined || CRASHES.includes(found.kind) ? 1 : 0;
 }
 
+function range(): {
+  seed: string;
+  nodes: readonly [number, number];
+  kinds: [];
+  mostViolations: number;
+} {
+  return { seed: values.seed, nodes: nodes(), kinds: [], mostViolations: 5 };
+}
+
 async function search(): Promise<number> {
   const { add, newTotals } = await import('../test/sim/totals.ts');
   const { showTotals, Progress } = await import('./sim/show.ts');
+  const { Threads } = await import('./sim/threads.ts');
+  const ledger = await import('./sim/ledger.ts');
+  const same = { source: ledger.sourceDigest(), seed: values.seed, nodes: values.nodes };
+  const path = values.ledger;
+  const known = path === undefined ? [] : ledger.readLedger(path);
   const wanted = Number(values.schedules);
-  const first = Number(values.first);
-  const workers = Math.max(1, Math.min(2, Number(values.workers)));
+  const begin = Number(values.first ?? ledger.nextOf(known, same));
   const progress = new Progress(wanted);
+  const threads = new Threads(Math.max(1, Math.min(2, Number(values.workers))));
   const totals = newTotals();
-  await Promise.all(
-    Array.from({ length: workers }, (_, index) =>
-      share(first + index, workers, first + wanted, (sofar) => progress.show(index, sofar)),
-    ),
-  ).then((shares) => {
-    for (const one of shares) add(totals, one);
-  });
+  for (let first = begin; first < begin + wanted && totals.found.length === 0; first += STRETCH) {
+    const end = Math.min(first + STRETCH, begin + wanted);
+    const before = progress.seconds;
+    const more = await threads.run({ ...range(), first, end }, (sofar) =>
+      progress.show(totals.schedules + sofar.schedules, sofar.found.length),
+    );
+    add(totals, more);
+    if (path !== undefined)
+      ledger.enter(path, { ...same, first, end }, more, progress.seconds - before);
+  }
+  await threads.end();
   progress.end();
   showTotals(totals, progress.seconds);
   for (const { schedule, violation } of totals.found) {
@@ -122,31 +159,6 @@ async function search(): Promise<number> {
     await writeDown(schedule, violation.kind);
   }
   return totals.found.length === 0 ? 0 : 1;
-}
-
-function share(
-  first: number,
-  stride: number,
-  end: number,
-  onProgress: (sofar: Totals) => void,
-): Promise<Totals> {
-  const workerData = {
-    seed: values.seed,
-    first,
-    stride,
-    end,
-    nodes: nodes(),
-    kinds: [],
-    mostViolations: 5,
-  };
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./sim/worker.ts', import.meta.url), { workerData });
-    worker.on('message', ({ totals, done }: Message) => {
-      onProgress(totals);
-      if (done) resolve(totals);
-    });
-    worker.on('error', reject);
-  });
 }
 
 async function writeDown(schedule: Schedule, kind: string): Promise<void> {

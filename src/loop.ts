@@ -67,7 +67,8 @@ export class Loop {
   /** Cuts the wait in progress short, or skips the next one. */
   hint(why: string): void {
     this.#options.log('debug', `looking again: ${why}`);
-    if (!this.#givingAway()) this.#wake.abort();
+    // Without a reason an error is made for it, with its stack, at every hint.
+    if (!this.#givingAway()) this.#wake.abort(why);
   }
 
   /**
@@ -99,7 +100,7 @@ export class Loop {
     const { clock, status } = this.#options;
     for (;;) {
       // Hints that come while the tick runs are about things it may have missed.
-      this.#wake = new AbortController();
+      if (this.#wake.signal.aborted) this.#wake = new AbortController();
       const { exit, waitMs, decision } = await this.#guardedTick();
       if (exit !== null) return exit;
       this.#lastTick = clock.now();

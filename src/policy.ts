@@ -74,11 +74,9 @@ export class Policy implements PolicySource {
         member.tenure !== null || member.leaseId === null || member.name === this.#config.name,
     );
     const dynamic = cluster.config.kind === 'valid' ? cluster.config.values : this.#dynamic;
-    if (
-      tenure === this.#allMembersRunTenure &&
-      JSON.stringify(dynamic) === JSON.stringify(this.#dynamic)
-    )
-      return false;
+    const same =
+      dynamic === this.#dynamic || JSON.stringify(dynamic) === JSON.stringify(this.#dynamic);
+    if (tenure === this.#allMembersRunTenure && same) return false;
     this.#allMembersRunTenure = tenure;
     this.#dynamic = dynamic;
     return this.#apply();

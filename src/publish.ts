@@ -22,7 +22,11 @@ export interface PublishOptions {
 
 export class Publisher {
   readonly #options: PublishOptions;
-  #written: { readonly leaseId: string; readonly shape: string; readonly at: number } | null = null;
+  #written: {
+    readonly leaseId: string;
+    readonly record: MemberRecord;
+    readonly at: number;
+  } | null = null;
   #statusAt: number | null = null;
 
   constructor(options: PublishOptions) {
@@ -41,11 +45,11 @@ export class Publisher {
     const { leaseId } = lease.facts();
     if (leaseId === null) return;
     const record = status.record(checkpointDone(status));
-    const shape = JSON.stringify({ ...record, position: 0, replayLsn: 0, receiveLsn: 0 });
-    const due = this.#written === null || clock.now() - this.#written.at >= loopWaitMs * 0.9;
-    if (this.#written?.leaseId === leaseId && this.#written.shape === shape && !due) return;
-    await store.writeMember(name, leaseId, record satisfies MemberRecord);
-    this.#written = { leaseId, shape, at: clock.now() };
+    const written = this.#written;
+    const due = written === null || clock.now() - written.at >= loopWaitMs * 0.9;
+    if (!due && written.leaseId === leaseId && sameButPositions(written.record, record)) return;
+    await store.writeMember(name, leaseId, record);
+    this.#written = { leaseId, record, at: clock.now() };
   }
 
   /** The key may have gone with a lease, or by hand: write it again. */
@@ -86,6 +90,18 @@ export class Publisher {
     for (const member of members) if (member.apiUrl !== null) urls.set(member.name, member.apiUrl);
     return Object.fromEntries([...urls].sort(([one], [other]) => (one < other ? -1 : 1)));
   }
+}
+
+const POSITIONS: readonly string[] = ['position', 'replayLsn', 'receiveLsn'];
+
+function sameButPositions(one: MemberRecord, other: MemberRecord): boolean {
+  const before = new Map<string, unknown>(Object.entries(one));
+  return Object.entries(other).every(([name, value]) => {
+    const was = before.get(name);
+    return (
+      value === was || POSITIONS.includes(name) || JSON.stringify(value) === JSON.stringify(was)
+    );
+  });
 }
 
 /** The latest checkpoint is on the timeline that the server is on: pg_rewind may trust it (field D47). */

@@ -5,7 +5,6 @@ import type { Totals } from '../../test/sim/totals.ts';
 export class Progress {
   readonly #wanted: number;
   readonly #beganAt = performance.now();
-  readonly #shares = new Map<number, Totals>();
 
   constructor(wanted: number) {
     this.#wanted = wanted;
@@ -15,12 +14,8 @@ export class Progress {
     return (performance.now() - this.#beganAt) / 1000;
   }
 
-  show(share: number, sofar: Totals): void {
-    this.#shares.set(share, sofar);
+  show(done: number, found: number): void {
     if (!process.stdout.isTTY) return;
-    const shares = [...this.#shares.values()];
-    const done = shares.reduce((sum, { schedules }) => sum + schedules, 0);
-    const found = shares.reduce((sum, one) => sum + one.found.length, 0);
     const filled = Math.floor((done / this.#wanted) * 30);
     const bar = '#'.repeat(filled).padEnd(30, '.');
     const rate = (done / this.seconds).toFixed(1);
@@ -51,9 +46,13 @@ export function showTotals(totals: Totals, seconds: number): void {
   );
   const faults = Object.entries(totals.faults).sort((a, b) => b[1] - a[1]);
   console.log(`faults: ${faults.map(([kind, count]) => `${kind} ${count}`).join(', ')}`);
-  const never = rules.filter(({ id }) => !(id in totals.rules)).map(({ id }) => id);
+  showRules(totals);
+  console.log(`violations: ${totals.found.length}`);
+}
+
+export function showRules({ rules: decided }: Totals): void {
+  const never = rules.filter(({ id }) => !(id in decided)).map(({ id }) => id);
   console.log(
     `rules: ${rules.length - never.length} of ${rules.length} decided; never: ${never.join(', ') || 'none'}`,
   );
-  console.log(`violations: ${totals.found.length}`);
 }

@@ -1,10 +1,10 @@
-/** One thread of `npm run sim`: its share of the schedules. */
-import { parentPort, workerData } from 'node:worker_threads';
+/** One thread of `npm run sim`: runs the shares that it is given, one after the other, and stays warm. */
+import { parentPort } from 'node:worker_threads';
 import { type Batch, runBatch } from '../../test/sim/batch.ts';
 import { newTotals, type Totals } from '../../test/sim/totals.ts';
 
 export interface Message {
-  /** Since the last message, or of all when `done`. */
+  /** So far, or of the whole share when `done`. */
   readonly totals: Totals;
   readonly done: boolean;
 }
@@ -12,15 +12,19 @@ export interface Message {
 /** From message to message, ms. */
 const PACE_MS = 500;
 
-let toldAt = performance.now();
-const totals = await runBatch(workerData as Batch, (sofar) => {
-  if (performance.now() - toldAt < PACE_MS) return;
-  toldAt = performance.now();
-  tell(sofar, false);
-});
-tell(totals, true);
+parentPort?.on('message', (batch: Batch) => void run(batch));
 
-function tell(sofar: Totals, done: boolean): void {
-  const shown = done ? sofar : { ...newTotals(), schedules: sofar.schedules, found: sofar.found };
-  parentPort?.postMessage({ totals: shown, done } satisfies Message);
+async function run(batch: Batch): Promise<void> {
+  let toldAt = performance.now();
+  const totals = await runBatch(batch, (sofar) => {
+    if (performance.now() - toldAt < PACE_MS) return;
+    toldAt = performance.now();
+    const { schedules, found } = sofar;
+    tell({ totals: { ...newTotals(), schedules, found }, done: false });
+  });
+  tell({ totals, done: true });
+}
+
+function tell(message: Message): void {
+  parentPort?.postMessage(message);
 }

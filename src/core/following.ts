@@ -3,7 +3,7 @@
 import type { Position } from './history.ts';
 import { cloneSource, pauseAfterFailure } from './joining.ts';
 import { formatLsn } from './lsn.ts';
-import type { Decision, Known, Member, Observation, Step } from './model.ts';
+import type { Decision, Known, Member, Observation, Step, UpstreamFacts } from './model.ts';
 import { type LocalHistory, rejoin } from './rejoin.ts';
 import {
   decision,
@@ -165,10 +165,16 @@ function compare(
   };
   const upstream = {
     name: leader.name,
-    checkpointDone: leader.checkpointAfterPromote,
+    checkpointDone: checkpointKnown(leader, seen.upstream),
     facts: seen.upstream,
   };
   return rejoin(seen.name, local, upstream, cluster.timelines, seen.settings);
+}
+
+/** A record from before the leader's promotion says nothing about the checkpoint after it (S4, field D47). */
+function checkpointKnown(leader: Member, upstream: Known<UpstreamFacts>): boolean {
+  if (!leader.checkpointAfterPromote || !upstream.known) return false;
+  return leader.role === 'primary' && leader.timeline === upstream.value.timeline;
 }
 
 /** A running standby that does not stream may have gone another way than the leader (S6, field D44). */

@@ -4,6 +4,7 @@ import type { Situation } from './rules.ts';
 
 /** Slot name of a member: PostgreSQL allows only [a-z0-9_], at most 63 of them (contract 2.7). */
 export function slotName(member: string): string {
+  if (/^[a-z0-9_]{1,63}$/.test(member)) return member;
   return Array.from(member.toLowerCase(), (character) => {
     if (/[a-z0-9_]/.test(character)) return character;
     if (character === '-' || character === '.') return '_';

@@ -15,7 +15,7 @@ import { encodeHandover } from './ours.ts';
 import { guard, renew } from './renewal.ts';
 import { settled } from './settled.ts';
 import type { CampaignResult, Leadership, Renewal, Store } from './store.ts';
-import { decodeView } from './view.ts';
+import { decodeView, KnownBefore } from './view.ts';
 import * as winning from './winning.ts';
 import { Written } from './written.ts';
 
@@ -25,17 +25,21 @@ export interface ClusterStoreOptions {
   readonly scope: string;
   readonly clock: Clock;
   readonly retryTimeoutMs: number;
+  /** For several clients of one store in one process, which then decode each value once. */
+  readonly before?: KnownBefore;
 }
 
 export class ClusterStore implements Store {
   readonly #store: KeyValueStore;
   readonly #calls: Calls;
   readonly #written = new Written();
+  readonly #before: KnownBefore;
   #timelines: TimelineClaims | null = null;
 
   constructor(store: KeyValueStore, options: ClusterStoreOptions) {
     const keys = keysOf(options.namespace, options.scope);
     this.#store = store;
+    this.#before = options.before ?? new KnownBefore();
     this.#calls = new Calls(store, keys, options.clock, options.retryTimeoutMs, () => {
       this.#written.forgetAll();
       this.#timelines = null;
@@ -61,7 +65,8 @@ export class ClusterStore implements Store {
   async read(): Promise<ClusterView> {
     const { kvs, revision } = await this.#calls.range(this.#calls.budget());
     this.#written.verify(kvs, revision);
-    const view = decodeView(this.#calls.keys, revision, kvs, this.#calls.wentBack);
+    const { keys, wentBack } = this.#calls;
+    const view = decodeView(keys, revision, kvs, wentBack, this.#before);
     this.#timelines = view.timelines;
     return view;
   }

@@ -22,55 +22,33 @@ export type PublishedMember = MemberRecord & {
   readonly extra?: Readonly<Record<string, unknown>>;
 };
 
-/** Contract 2.5, in its order; `tenure` is ours. */
-const FIELD_ORDER = [
-  'conn_url',
-  'api_url',
-  'state',
-  'role',
-  'version',
-  'proxy_url',
-  'checkpoint_after_promote',
-  'tags',
-  'pending_restart',
-  'pending_restart_reason',
-  'xlog_location',
-  'replay_lsn',
-  'receive_lsn',
-  'replication_state',
-  'timeline',
-  'scheduled_restart',
-  'pause',
-];
-
 type Fields = Readonly<Record<string, unknown>>;
 
+/** In the order of contract 2.5; `tenure` is ours. */
 export function encodeMember(record: PublishedMember): string {
-  const { tenure: ourExtra, ...extra } = record.extra ?? {};
   const fields: Fields = {
-    pending_restart_reason: record.pendingRestartReason ?? undefined,
-    scheduled_restart: record.scheduledRestart ?? undefined,
-    ...extra,
     conn_url: record.connUrl ?? undefined,
     api_url: record.apiUrl ?? undefined,
     state: record.state,
     role: record.role,
     version: record.version ?? undefined,
+    proxy_url: undefined,
     checkpoint_after_promote: record.checkpointAfterPromote ? undefined : false,
     tags: Object.keys(record.tags.raw).length > 0 ? record.tags.raw : undefined,
     pending_restart: record.pendingRestart ? true : undefined,
+    pending_restart_reason: record.pendingRestartReason ?? undefined,
     xlog_location: record.position ?? undefined,
     replay_lsn: record.replayLsn ?? undefined,
     receive_lsn: record.receiveLsn ?? undefined,
     replication_state: record.replicationState ?? undefined,
     timeline: record.timeline ?? undefined,
+    scheduled_restart: record.scheduledRestart ?? undefined,
     pause: record.pause ? true : undefined,
   };
-  const ordered = FIELD_ORDER.map((name): [string, unknown] => [name, fields[name]]);
-  const others = Object.entries(fields).filter(([name]) => !FIELD_ORDER.includes(name));
-  return compactJson(
-    Object.fromEntries([...ordered, ...others, ['tenure', encodeTenure(record.tenure, ourExtra)]]),
-  );
+  const { tenure: ourExtra, ...extra } = record.extra ?? {};
+  const more = Object.entries(extra).filter(([name]) => fields[name] === undefined);
+  const tenure = encodeTenure(record.tenure, ourExtra);
+  return compactJson({ ...fields, ...Object.fromEntries(more), tenure });
 }
 
 function encodeTenure(tenure: TenureRecord | null, extra: unknown): Fields | undefined {

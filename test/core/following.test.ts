@@ -76,12 +76,37 @@ const cases: readonly {
     observation: exPrimary(4501, {
       cluster: given.known({
         ...second,
-        members: [given.member('n1', { checkpointAfterPromote: false }), given.member('n2')],
+        members: [
+          given.member('n1', { role: 'primary', timeline: 2, checkpointAfterPromote: false }),
+          given.member('n2'),
+        ],
       }),
     }),
     rule: 'follow.rejoin',
     job: null,
     because: 'its pg_control still names the old timeline, and pg_rewind would find nothing to do',
+  },
+  {
+    given: 'D47: a leader whose record is from before its promotion',
+    observation: exPrimary(4501, {
+      cluster: given.known({ ...second, members: [given.member('n1'), given.member('n2')] }),
+    }),
+    rule: 'follow.rejoin',
+    job: null,
+    because:
+      'a standby has no checkpoint to wait for, and is none any more: nothing is known of it',
+  },
+  {
+    given: 'D47: a leader whose record names the timeline before its last promotion',
+    observation: exPrimary(4501, {
+      cluster: given.known({
+        ...second,
+        members: [given.member('n1', { role: 'primary', timeline: 1 }), given.member('n2')],
+      }),
+    }),
+    rule: 'follow.rejoin',
+    job: null,
+    because: 'the checkpoint that it speaks of is an earlier one',
   },
   {
     given: 'D48: a rewind that died midway',

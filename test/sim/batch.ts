@@ -25,9 +25,13 @@ export async function simulate(schedule: Schedule, recording = false): Promise<O
   if (!listening) process.on('unhandledRejection', (reason) => running?.unhandled(reason));
   listening = true;
   running = new Simulation(schedule, recording);
+  const { stackTraceLimit } = Error;
+  // Errors that are part of the game come by the thousand, and a violation is run again for its story.
+  if (!recording) Error.stackTraceLimit = 0;
   try {
     return await running.run();
   } finally {
+    Error.stackTraceLimit = stackTraceLimit;
     running = null;
   }
 }

@@ -26,6 +26,8 @@ export interface Line {
 
 /** A daemon that goes on after a stop may use this long until its overdue timers have acted, ms. */
 const RESUME_MS = 120;
+/** Beyond retry_timeout, a look takes this long at the most: peers and the leader's server are asked, ms. */
+const LONGEST_LOOK_MS = 5000;
 /** Rejoins and starts of one node in one run: more is going in circles. */
 const MOST_ATTEMPTS = 60;
 
@@ -90,8 +92,9 @@ export class Checks implements Witness {
   }
 
   #notePause({ name, daemon }: Node): void {
-    if (daemon?.policy.settings.paused !== true) this.#pausedSince.delete(name);
-    else if (!this.#pausedSince.has(name)) this.#pausedSince.set(name, this.#lookedAt);
+    if (daemon?.policy.settings.paused !== true) {
+      if (this.#pausedSince.size > 0) this.#pausedSince.delete(name);
+    } else if (!this.#pausedSince.has(name)) this.#pausedSince.set(name, this.#lookedAt);
   }
 
   /** The agent is there to keep its promise: running, not just back, and not told to let go. */
@@ -173,6 +176,24 @@ export class Checks implements Witness {
       this.violate('no rule', `${machine.name}: ${JSON.stringify(decision)}`);
     if (!isDeepStrictEqual(decide(observation), decision))
       this.violate('undetermined', `${machine.name} decides ${decision.rule} otherwise next time`);
+    this.#fresh(machine, observation);
+  }
+
+  /** S3: the view shows whatever this agent knew that it had written when the look began. */
+  #fresh({ name }: Machine, { cluster, settings }: Observation): void {
+    const node = this.#nodes.find((one) => one.name === name);
+    const daemon = node?.daemon ?? null;
+    if (node === undefined || daemon === null || !cluster.known) return;
+    const { now } = this.#world.scheduler;
+    const latest = now - settings.retryTimeoutMs - LONGEST_LOOK_MS;
+    // Stopped in the middle of a look, it decides on what it saw before.
+    if (Math.max(daemon.process.resumedAt, node.thawedAt) > latest) return;
+    const known = daemon.client.writtenBefore(latest);
+    if (cluster.value.revision < known)
+      this.violate(
+        'stale view',
+        `${name} decides on revision ${cluster.value.revision}, after its own write ${known}`,
+      );
   }
 
   said(machine: Machine, level: string, text: string): void {

@@ -30,6 +30,7 @@ export interface NodeOptions {
 
 interface Daemon extends Api {
   readonly policy: Policy;
+  readonly client: StoreClient;
 }
 
 export class Node implements Machine {
@@ -171,11 +172,13 @@ export class Node implements Machine {
     const { name } = this;
     const say = (level: string, text: string): void => world.witness.said(this, level, text);
     const policy = this.#policy(say);
-    const store = new ClusterStore(new StoreClient(world, name, process, clock), {
+    const client = new StoreClient(world, name, process, clock);
+    const store = new ClusterStore(client, {
       namespace: NAMESPACE,
       scope: SCOPE,
       clock,
       retryTimeoutMs: policy.settings.retryTimeoutMs,
+      before: world.known,
     });
     const api = (other: string): Api | null => {
       const machine = world.machine(other);
@@ -196,7 +199,7 @@ export class Node implements Machine {
       policy: this.#remembering(policy),
       say,
     });
-    return { process, clock, runtime, policy };
+    return { process, clock, runtime, policy, client };
   }
 
   #policy(say: (level: string, text: string) => void): Policy {

@@ -1,4 +1,5 @@
 /** Asking the other agents over the simulated network, through the real body and the real parser. */
+import { withoutAnswers } from '../../src/api/facts.ts';
 import { agree } from '../../src/api/failsafe.ts';
 import { patroniBody } from '../../src/api/patroni.ts';
 import { type Clock, within } from '../../src/clock.ts';
@@ -122,8 +123,12 @@ export class SimPeers implements Peers {
 }
 
 async function answer({ clock, runtime }: Api): Promise<string> {
-  await within(clock, FRESH_MS, 'looking at PostgreSQL', runtime.freshen()).catch(() => undefined);
-  return JSON.stringify(patroniBody(runtime.status.snapshot()));
+  const fresh = await within(clock, FRESH_MS, 'looking at PostgreSQL', runtime.freshen()).then(
+    () => true,
+    () => false,
+  );
+  const snapshot = runtime.status.snapshot();
+  return JSON.stringify(patroniBody(fresh ? snapshot : withoutAnswers(snapshot)));
 }
 
 function hostOf(apiUrl: string | null): string | null {

@@ -33,6 +33,15 @@ export class Replication {
     return this.#linked();
   }
 
+  /** As PostgreSQL looks at pg_control before recovery: is the own past part of the timeline ahead? */
+  descends(): boolean {
+    const { control, histories } = this.#machine().disk;
+    const { checkpointLsn, timeline, minRecoveryEndLsn, minRecoveryEndTimeline } = control;
+    const on = (lsn: number): number => timelineAt(lsn, this.target, histories);
+    if (on(checkpointLsn) !== timeline) return false;
+    return minRecoveryEndLsn === 0 || on(minRecoveryEndLsn - 1) === minRecoveryEndTimeline;
+  }
+
   /** Recovery has begun. */
   begin(): void {
     this.received = null;

@@ -71,10 +71,11 @@ export class Server {
 
   /** At this instant a client can be told that its write is committed. */
   get acknowledges(): boolean {
+    if (this.state !== 'primary' && this.orphans === 0) return false;
     const machine = this.#machine();
     if (!machine.up || machine.frozen || this.stopped) return false;
     if (this.orphans > 0) return true;
-    return this.state === 'primary' && this.#world.scheduler.now < this.#clientsUntil;
+    return this.#world.scheduler.now < this.#clientsUntil;
   }
 
   get inRecovery(): boolean {
@@ -104,7 +105,9 @@ export class Server {
     } else if (!clean) disk.control.state = 'in crash recovery';
     const slowness = Math.min(this.slowness, MOST_SLOWNESS);
     this.#later((clean ? 60 : 60 + recoveryMs) * slowness, () => {
-      if (as === 'standby') {
+      if (as === 'standby' && !this.replication.descends()) {
+        this.#end("requested timeline is not a child of this server's history");
+      } else if (as === 'standby') {
         this.#enter('standby');
         this.replication.begin();
       } else this.#open('started as primary');

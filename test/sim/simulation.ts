@@ -1,18 +1,11 @@
 /** One run of one schedule: builds the world, lets time pass, and says what came of it. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type Config, loadConfig } from '../../src/config/index.ts';
-import { MemoryStore } from '../store/memory.ts';
 import { Checks, type Line, type Violation } from './checks.ts';
 import { Clients, isPrimary } from './clients.ts';
+import { configOf } from './config.ts';
 import { type FaultTarget, inflict } from './faults.ts';
-import { Network } from './network.ts';
+import { newWorld } from './making.ts';
 import { Node } from './node.ts';
-import { Random } from './random.ts';
 import { type Fault, nodeNames, type Schedule } from './schedule.ts';
-import { Scheduler } from './scheduler.ts';
-import { StoreWeather } from './store-client.ts';
 import { StoreTruth } from './store-truth.ts';
 import type { Machine, TrapEvent, World } from './world.ts';
 
@@ -61,26 +54,19 @@ export class Simulation {
 
   constructor(schedule: Schedule, recording: boolean) {
     this.#schedule = schedule;
-    const scheduler = new Scheduler();
-    const random = (stream: string): Random => streamOf(streams, `${schedule.seed} ${stream}`);
-    const streams = new Map<string, Random>();
     const nodes = this.#nodes;
     let witness: Checks | null = null;
-    const world: World = {
-      scheduler,
-      network: new Network(scheduler, random('network')),
-      store: new MemoryStore(storeClock(scheduler)),
-      weather: new StoreWeather(),
-      get witness() {
+    const world = newWorld({
+      seed: schedule.seed,
+      tornPromotions: schedule.tornPromotions === true,
+      machines: nodes,
+      witness: () => {
         if (witness === null) throw new Error('the world is not complete yet');
         return witness;
       },
-      random,
-      tornPromotions: schedule.tornPromotions === true,
       trap: (event, machine) => this.#sprung(event, machine),
-      machine: (name) => nodes.find((node) => node.name === name) ?? null,
-      machines: nodes,
-    };
+    });
+    const { scheduler, random } = world;
     this.#world = world;
     this.#truth = new StoreTruth(world);
     this.#checks = new Checks(world, nodes, this.#truth, recording);
@@ -256,68 +242,4 @@ export class Simulation {
       healedMs: this.#healedAt === null ? null : this.#healedAt - this.#schedule.quietAt,
     };
   }
-}
-
-function streamOf(streams: Map<string, Random>, name: string): Random {
-  const found = streams.get(name) ?? new Random(name);
-  streams.set(name, found);
-  return found;
-}
-
-/** The store's own clock: right, and never stopped. */
-function storeClock(scheduler: Scheduler): ConstructorParameters<typeof MemoryStore>[0] {
-  const entering = (call: () => void) => (): void => {
-    scheduler.entered = true;
-    call();
-  };
-  return {
-    now: () => scheduler.now,
-    wall: () => new Date(scheduler.now),
-    wait: (ms) => new Promise((resolve) => void scheduler.after(ms, resolve)),
-    after: (ms, call) => scheduler.after(ms, entering(call)),
-    at: (instant, call) => scheduler.at(instant, entering(call)),
-  };
-}
-
-let loaded: Config | null = null;
-
-/** Read by the real code, once. */
-function baseConfig(): Config {
-  if (loaded !== null) return loaded;
-  const folder = mkdtempSync(join(tmpdir(), 'tenure-sim-'));
-  const path = join(folder, 'node.yml');
-  const text = `scope: demo
-name: n1
-restapi: {listen: '127.0.0.1:8008'}
-etcd3: {hosts: '127.0.0.1:2379'}
-bootstrap: {dcs: {}}
-postgresql:
-  listen: 127.0.0.1:5432
-  data_dir: /srv/n1/data
-  authentication: {replication: {username: replicator, password: secret}}
-`;
-  try {
-    writeFileSync(path, text);
-    loaded = loadConfig(path, {}).config;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  return loaded;
-}
-
-function configOf(name: string, { timing, maximumLag, usePgRewind }: Schedule): Config {
-  const base = baseConfig();
-  return {
-    ...base,
-    name,
-    bootstrapDynamic: {
-      ...timing,
-      maximum_lag_on_failover: maximumLag,
-      postgresql: {
-        use_pg_rewind: usePgRewind,
-        remove_data_directory_on_rewind_failure: true,
-        remove_data_directory_on_diverged_timelines: true,
-      },
-    },
-  };
 }

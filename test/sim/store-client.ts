@@ -3,16 +3,9 @@
  * What a request does happens when it arrives, whether or not anybody is left to hear the answer.
  */
 import type { Clock } from '../../src/clock.ts';
-import {
-  type CallOptions,
-  type Change,
-  type Compare,
-  type Header,
-  type KeyValue,
-  type KeyValueStore,
-  type Operation,
-  StoreUnavailable,
-} from '../../src/store/keyvalue.ts';
+import { Histories } from '../../src/store/histories.ts';
+import { type Change, type Header, StoreUnavailable } from '../../src/store/keyvalue.ts';
+import { type Call, MemoryCalls } from '../store/memory-calls.ts';
 import type { DaemonProcess } from './process.ts';
 import type { Random } from './random.ts';
 import { STORE, type World } from './world.ts';
@@ -31,107 +24,38 @@ export class StoreWeather {
   readonly deposed = new Map<string, number>();
 }
 
-interface Call<T extends Header> {
-  readonly name: string;
-  readonly options: CallOptions;
-  /** A read: repeated by the client on its own, and never ambiguous. */
-  readonly repeatable: boolean;
-  readonly take: () => T;
-  readonly deposed?: (term: number) => T;
-}
-
 /** Before a read that got no answer is sent to another endpoint, ms. */
 const ATTEMPT_MS = 700;
 
-export class StoreClient implements KeyValueStore {
+/** Writes that a look may still not know, and those before them: the last few are enough. */
+const WRITES_KEPT = 100;
+
+export class StoreClient extends MemoryCalls {
   readonly #world: World;
   readonly #node: string;
   readonly #process: DaemonProcess;
   readonly #clock: Clock;
   readonly #chance: Random;
-  #highestTerm = 0;
+  readonly #histories: Histories;
+  /** This daemon's own writes, from when it knew of each. */
+  readonly #written: { readonly revision: number; readonly at: number }[] = [];
 
   constructor(world: World, node: string, process: DaemonProcess, clock: Clock) {
+    super(world.store);
     this.#world = world;
+    this.#histories = new Histories(clock, 1);
     this.#node = node;
     this.#process = process;
     this.#clock = clock;
     this.#chance = world.random(`store ${node}`);
   }
 
-  range(
-    prefix: string,
-    options: CallOptions,
-  ): Promise<Header & { readonly kvs: readonly KeyValue[] }> {
-    const take = (): Header & { readonly kvs: readonly KeyValue[] } => {
-      const { kvs, ...header } = this.#world.store.now();
-      return { ...header, kvs: kvs.filter(({ key }) => key.startsWith(prefix)) };
-    };
-    return this.#call({ name: 'range', options, repeatable: true, take });
+  /** Revision of the newest own write that this daemon knew of before `instant`, virtual ms; 0: none. */
+  writtenBefore(instant: number): number {
+    return this.#written.findLast(({ at }) => at < instant)?.revision ?? 0;
   }
 
-  transact(
-    compare: readonly Compare[],
-    then: readonly Operation[],
-    otherwise: readonly Operation[],
-    options: CallOptions,
-  ): Promise<
-    Header & { readonly succeeded: boolean; readonly reads: readonly (KeyValue | null)[] }
-  > {
-    const repeatable = [...then, ...otherwise].every((operation) => 'get' in operation);
-    const take = (): ReturnType<World['store']['transact']> =>
-      this.#world.store.transact(compare, then, otherwise);
-    return this.#call({ name: 'transact', options, repeatable, take });
-  }
-
-  grant(
-    leaseId: string,
-    ttlSeconds: number,
-    options: CallOptions,
-  ): Promise<Header & { readonly ttlSeconds: number }> {
-    const take = (): Header & { readonly ttlSeconds: number } =>
-      this.#world.store.grant(leaseId, ttlSeconds);
-    return this.#call({ name: 'grant', options, repeatable: false, take });
-  }
-
-  keepAlive(
-    leaseId: string,
-    { timeoutMs }: CallOptions,
-  ): Promise<Header & { readonly ttlSeconds: number }> {
-    const { store } = this.#world;
-    return this.#call({
-      name: 'keepAlive',
-      options: { timeoutMs },
-      repeatable: true,
-      take: () => store.keepAlive(leaseId),
-      deposed: (raftTerm) => ({ ...store.header(), raftTerm, ttlSeconds: store.ttlOf(leaseId) }),
-    });
-  }
-
-  timeToLive(
-    leaseId: string,
-    { timeoutMs }: CallOptions,
-  ): Promise<Header & { readonly remainingSeconds: number }> {
-    const { store } = this.#world;
-    return this.#call({
-      name: 'timeToLive',
-      options: { timeoutMs },
-      repeatable: true,
-      take: () => store.timeToLive(leaseId),
-      deposed: (raftTerm) => ({ ...store.header(), raftTerm, remainingSeconds: 0 }),
-    });
-  }
-
-  async revokeUnused(leaseId: string, options: CallOptions): Promise<void> {
-    const { store } = this.#world;
-    const take = (): Header => {
-      store.revoke(leaseId);
-      return store.header();
-    };
-    await this.#call({ name: 'revoke', options, repeatable: false, take });
-  }
-
-  watch(
+  override watch(
     prefix: string,
     onChange: (changes: readonly Change[]) => void,
     onGap: (why: string) => void,
@@ -176,17 +100,20 @@ export class StoreClient implements KeyValueStore {
     return !weather.outage && network.connected(this.#node, STORE);
   }
 
-  #call<T extends Header>(call: Call<T>): Promise<T> {
-    const { name, options, repeatable } = call;
+  protected call<T extends Header>(call: Call<T>): Promise<T> {
+    const { name, options } = call;
+    const repeatable = call.kind !== 'write';
     if (options.timeoutMs <= 0)
       return Promise.reject(new StoreUnavailable(`${name}: no time left`, false));
     return new Promise((resolve, reject) => {
       let settled = false;
       let sent = false;
+      let cancelNext = (): void => undefined;
       const settle = (end: () => void): void => {
         if (settled) return;
         settled = true;
         cancel();
+        cancelNext();
         end();
       };
       const cancel = this.#clock.after(options.timeoutMs, () =>
@@ -196,7 +123,8 @@ export class StoreClient implements KeyValueStore {
       );
       const attempt = (): void => {
         if (settled) return;
-        if (repeatable && options.timeoutMs > ATTEMPT_MS) this.#clock.after(ATTEMPT_MS, attempt);
+        if (repeatable && options.timeoutMs > ATTEMPT_MS)
+          cancelNext = this.#clock.after(ATTEMPT_MS, attempt);
         sent = this.#attempt(call, settle, resolve, reject) || sent;
       };
       attempt();
@@ -213,7 +141,7 @@ export class StoreClient implements KeyValueStore {
     const { network, weather, scheduler } = this.#world;
     const refused = weather.outage && this.#chance.chance(0.5);
     if (refused || !network.open(this.#node, STORE)) {
-      if (!call.repeatable) {
+      if (call.kind === 'write') {
         // A connection that cannot be made is known not to have carried anything.
         this.#clock.after(Math.min(call.options.timeoutMs, 50), () =>
           settle(() => reject(new StoreUnavailable(`${call.name}: no connection`, false))),
@@ -243,33 +171,40 @@ export class StoreClient implements KeyValueStore {
   }
 
   #take<T extends Header>(call: Call<T>): { readonly value: T } | { readonly error: unknown } {
-    const { weather, store, scheduler } = this.#world;
+    const { weather, scheduler } = this.#world;
     // Watchers are told by microtasks, which must have run before time passes.
     scheduler.entered = true;
     try {
-      const term = store.raftTerm - 1;
-      const until = weather.deposed.get(this.#node) ?? 0;
-      if (scheduler.now < until && call.deposed !== undefined && term >= this.#highestTerm)
-        return { value: call.deposed(term) };
-      return { value: call.take() };
+      return { value: this.#deposed(call, weather.deposed.get(this.#node) ?? 0) ?? call.take() };
     } catch (error) {
       return { error };
     }
   }
 
+  /** Only what is answered without raft: a member that lost its leadership cannot serve a read. */
+  #deposed<T extends Header>({ kind, options, deposed }: Call<T>, until: number): T | null {
+    if (kind !== 'harmless' || deposed === undefined || this.#world.scheduler.now >= until)
+      return null;
+    const answer = deposed(this.store.raftTerm - 1);
+    return this.#histories.refusal(answer, kind, options) === null ? answer : null;
+  }
+
   #accept<T extends Header>(
-    { name, options, repeatable }: Call<T>,
+    { name, kind, options }: Call<T>,
     answer: T,
     resolve: (answer: T) => void,
     reject: (error: unknown) => void,
   ): void {
-    const { notBefore } = options;
-    const old = notBefore?.clusterId === answer.clusterId && answer.revision < notBefore.revision;
-    if (repeatable && (old || answer.raftTerm < this.#highestTerm)) {
-      reject(new StoreUnavailable(`${name}: only answers from the past`, false));
+    const refusal = this.#histories.refusal(answer, kind, options);
+    if (refusal !== null) {
+      this.#histories.failed(0, kind, options);
+      reject(new StoreUnavailable(`${name}: ${refusal}`, kind === 'write'));
       return;
     }
-    this.#highestTerm = Math.max(this.#highestTerm, answer.raftTerm);
-    resolve(answer);
+    if (kind === 'write' && 'succeeded' in answer && answer.succeeded === true) {
+      this.#written.push({ revision: answer.revision, at: this.#world.scheduler.now });
+      if (this.#written.length > WRITES_KEPT) this.#written.shift();
+    }
+    resolve({ ...answer, clusterId: this.#histories.header(answer).clusterId });
   }
 }

@@ -1,5 +1,6 @@
 /** What every part of the simulated world shares. */
 import type { Decision, Observation } from '../../src/core/model.ts';
+import type { KnownBefore } from '../../src/store/view.ts';
 import type { MemoryStore } from '../store/memory.ts';
 import type { Disk } from './disk.ts';
 import type { Network } from './network.ts';
@@ -50,6 +51,8 @@ export interface World {
   readonly scheduler: Scheduler;
   readonly network: Network;
   readonly store: MemoryStore;
+  /** What stands there, decoded once for all nodes. */
+  readonly known: KnownBefore;
   readonly weather: StoreWeather;
   readonly witness: Witness;
   /** Tells whoever lies in wait for it, once. */

@@ -66,7 +66,7 @@ describe('properties', () => {
     );
   });
 
-  test('nor for JSON that is deeper than a stack', () => {
+  test('nor for JSON that is deeper than a stack', { timeout: 60_000 }, () => {
     const deep = `${'[['.repeat(50_000)}${']]'.repeat(50_000)}`;
     for (const key of names) {
       for (const value of [deep, `{"state":${deep},"tags":${deep},"slots":${deep},"x":${deep}}`]) {

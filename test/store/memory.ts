@@ -46,6 +46,8 @@ export class MemoryStore {
   readonly #leases = new Map<string, Lease>();
   readonly #watchers = new Set<Watcher>();
   readonly #past: Snapshot[] = [];
+  /** By key; null after a change. */
+  #inOrder: readonly KeyValue[] | null = null;
   #cancelExpiry: () => void = () => undefined;
 
   constructor(clock: Clock) {
@@ -104,6 +106,7 @@ export class MemoryStore {
     this.raftTerm = 2;
     this.#revision = 1;
     this.#kvs = new Map();
+    this.#inOrder = null;
     this.#leases.clear();
     this.#past.length = 0;
   }
@@ -183,7 +186,8 @@ export class MemoryStore {
   /** Ends the leases whose time is over, and deletes their keys. */
   expire(): void {
     const now = this.clock.now();
-    const over = [...this.#leases].filter(([, lease]) => lease.expiresAt <= now).map(([id]) => id);
+    const over: string[] = [];
+    for (const [id, { expiresAt }] of this.#leases) if (expiresAt <= now) over.push(id);
     if (over.length === 0) return;
     for (const leaseId of over) this.#leases.delete(leaseId);
     this.#deleteKeysOf(over);
@@ -217,7 +221,9 @@ export class MemoryStore {
   #apply(operations: readonly Operation[]): readonly (KeyValue | null)[] {
     const reads: (KeyValue | null)[] = [];
     const changes: Change[] = [];
-    const before = { ...this.header(), kvs: this.#sorted() };
+    const before = operations.every((one) => 'get' in one)
+      ? null
+      : { ...this.header(), kvs: this.#sorted() };
     const modRevision = this.#revision + 1;
     for (const one of operations) {
       if ('get' in one) {
@@ -231,8 +237,9 @@ export class MemoryStore {
         changes.push({ key, value });
       }
     }
-    if (changes.length === 0) return reads;
+    if (before === null || changes.length === 0) return reads;
     this.#revision = modRevision;
+    this.#inOrder = null;
     this.#past.push(before);
     if (this.#past.length > KEPT_SNAPSHOTS) this.#past.shift();
     for (const watcher of this.#watchers) this.#tell(watcher, changes);
@@ -248,6 +255,7 @@ export class MemoryStore {
   }
 
   #sorted(): readonly KeyValue[] {
-    return [...this.#kvs.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
+    this.#inOrder ??= [...this.#kvs.values()].sort((one, other) => (one.key < other.key ? -1 : 1));
+    return this.#inOrder;
   }
 }

@@ -139,6 +139,32 @@ function decideFirst(seen: Observation): Decision {`,
     ],
   },
   {
+    name: 'stale-view',
+    what: 'most decisions are made on a view that was read some ticks ago (S3)',
+    within: 60,
+    edits: [
+      {
+        file: 'src/store/cluster.ts',
+        find: '  readonly #before: KnownBefore;\n',
+        replace:
+          '  readonly #before: KnownBefore;\n  #reads = 0;\n  #last: ClusterView | null = null;\n',
+      },
+      {
+        file: 'src/store/cluster.ts',
+        find: '    const { kvs, revision } = await this.#calls.range(this.#calls.budget());\n',
+        replace: `    this.#reads += 1;
+    if (this.#last !== null && this.#reads % 6 !== 0) return this.#last;
+    const { kvs, revision } = await this.#calls.range(this.#calls.budget());
+`,
+      },
+      {
+        file: 'src/store/cluster.ts',
+        find: '    this.#timelines = view.timelines;\n',
+        replace: '    this.#timelines = view.timelines;\n    this.#last = view;\n',
+      },
+    ],
+  },
+  {
     name: 'rejoin-loop',
     what: 'a rewind that succeeded is not followed by a start',
     within: 60,
