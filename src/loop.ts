@@ -7,7 +7,7 @@ import type { Clock } from './clock.ts';
 import { decide } from './core/decide.ts';
 import type { Decision, Memory, Observation } from './core/model.ts';
 import type { Settings } from './core/settings.ts';
-import type { SelfFence } from './fence/self-fence.ts';
+import type { Fence } from './fence/fence.ts';
 import type { Jobs } from './jobs.ts';
 import type { LeaseKeeper } from './lease.ts';
 import { remember } from './memory.ts';
@@ -25,7 +25,7 @@ export interface LoopOptions {
   readonly clock: Clock;
   readonly name: string;
   readonly lease: LeaseKeeper;
-  readonly fence: SelfFence;
+  readonly fence: Fence;
   readonly jobs: Jobs;
   readonly requests: Requests;
   readonly act: Act;

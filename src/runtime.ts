@@ -8,7 +8,8 @@ import type { Clock } from './clock.ts';
 import type { ClusterView, JobState, PostgresFacts } from './core/model.ts';
 import { parseScheduled } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
-import { SelfFence } from './fence/self-fence.ts';
+import { Fence } from './fence/fence.ts';
+import type { Guard } from './fence/guard.ts';
 import { Jobs } from './jobs.ts';
 import { LeaseKeeper } from './lease.ts';
 import { type Exit, Loop } from './loop.ts';
@@ -45,6 +46,8 @@ export interface RuntimeOptions {
   readonly peers: Peers;
   readonly journal: NodeJournal;
   readonly policy: PolicySource;
+  /** Stops PostgreSQL when this process cannot. */
+  readonly guard: Guard;
   readonly say: Say;
   /** After every look that found this cluster's data directory. */
   readonly onSeen?: () => Promise<void>;
@@ -65,7 +68,7 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #jobs: Jobs;
   readonly #lease: LeaseKeeper;
-  readonly #fence: SelfFence;
+  readonly #fence: Fence;
   #loop: Loop | null = null;
   #fresh: Promise<void> | null = null;
   #freshAt = Number.NEGATIVE_INFINITY;
@@ -100,9 +103,10 @@ export class Runtime {
       },
       healthy: () => this.#healthy(),
     });
-    this.#fence = new SelfFence({
+    this.#fence = new Fence({
       clock,
       postgres,
+      guard: options.guard,
       mayTakeWrites: () => this.#mayTakeWrites(),
       log: say,
       onShot: (stage) => {
@@ -115,13 +119,19 @@ export class Runtime {
       clock,
       lease: this.#lease,
       job,
+      guard: () => this.#fence.guard,
       scheduledRestart: () => this.requests.scheduled,
     });
   }
 
-  /** The first look, before anything is begun or shown. A primary found running gets its time to be proven (S8). */
+  /**
+   * The first look, before anything is begun or shown. A primary found running gets its time to be
+   * proven: what its guard still gives it, or a new guard's (S8).
+   * @throws GuardError there is no guard and none can be started
+   */
   async lookFirst(): Promise<void> {
     const { clock, postgres, policy } = this.#options;
+    const inForce = await this.#fence.open();
     const startedAt = clock.now();
     const facts = await postgres.observe({ searchWalEnd: false });
     this.status.sawPostgres(facts, startedAt);
@@ -129,7 +139,7 @@ export class Runtime {
     this.#lease.begin(
       ttlMs,
       retryTimeoutMs,
-      perhapsPrimary(facts) ? startedAt + retryTimeoutMs : null,
+      perhapsPrimary(facts) ? (inForce ?? startedAt + retryTimeoutMs) : null,
     );
   }
 
@@ -152,12 +162,19 @@ export class Runtime {
     } finally {
       watch.stop();
       await this.#lease.end();
+      this.#fence.close(this.status.snapshot().paused || !this.#mayTakeWrites());
     }
   }
 
   /** Look again. */
   hint(why: string): void {
     this.#loop?.hint(why);
+  }
+
+  /** What the guard has killed may not be shown as running. */
+  guardShot(why: string): void {
+    this.status.serverGone(why);
+    this.hint(why);
   }
 
   /** SIGTERM, SIGINT. */
@@ -215,7 +232,8 @@ export class Runtime {
     const { identity, clock, store, postgres, peers, journal, policy, say } = this.#options;
     const { name } = identity;
     const { requests } = this;
-    const common = { clock, lease: this.#lease, jobs: this.#jobs, journal, name, requests };
+    const fence = this.#fence;
+    const common = { clock, lease: this.#lease, jobs: this.#jobs, journal, name, requests, fence };
     const act = new Act({
       ...common,
       store,
@@ -227,7 +245,6 @@ export class Runtime {
     return new Loop({
       ...common,
       sources: { clock, store, postgres, peers },
-      fence: this.#fence,
       act,
       status: this.status,
       publisher: new Publisher({ clock, store, lease: this.#lease, status: this.status, name }),

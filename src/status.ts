@@ -6,6 +6,7 @@ import type { Clock } from './clock.ts';
 import type {
   ClusterView,
   Decision,
+  GuardFacts,
   JobState,
   Known,
   MemberRecord,
@@ -47,6 +48,7 @@ export interface Snapshot {
   readonly pendingRestart: readonly PendingSetting[];
   readonly scheduledRestart: ScheduledRestart | null;
   readonly systemIdentifier: string | null;
+  readonly guard: GuardFacts;
 }
 
 export interface StatusSource {
@@ -66,6 +68,7 @@ export class Status implements StatusSource {
   readonly #clock: Clock;
   readonly #lease: Pick<LeaseKeeper, 'facts'>;
   readonly #job: () => JobState | null;
+  readonly #guard: () => GuardFacts;
   readonly #scheduledRestart: () => ScheduledRestart | null;
   readonly #listeners = new Set<() => void>();
   #settings: Settings;
@@ -87,6 +90,7 @@ export class Status implements StatusSource {
       readonly clock: Clock;
       readonly lease: Pick<LeaseKeeper, 'facts'>;
       readonly job: () => JobState | null;
+      readonly guard: () => GuardFacts;
       readonly scheduledRestart: () => ScheduledRestart | null;
     },
   ) {
@@ -95,6 +99,7 @@ export class Status implements StatusSource {
     this.#clock = sources.clock;
     this.#lease = sources.lease;
     this.#job = sources.job;
+    this.#guard = sources.guard;
     this.#scheduledRestart = sources.scheduledRestart;
     this.#nextTickDue = sources.clock.now();
   }
@@ -132,6 +137,10 @@ export class Status implements StatusSource {
     this.#seenSince = since;
     this.#gone = null;
     this.#goneAt = null;
+  }
+
+  get apiUrl(): string {
+    return this.#identity.apiUrl;
   }
 
   /** When the look began that the present facts about the local server come from, monotonic ms. */
@@ -177,6 +186,7 @@ export class Status implements StatusSource {
       systemIdentifier:
         sql?.systemIdentifier ??
         (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),
+      guard: this.#guard(),
     };
   }
 

@@ -214,6 +214,10 @@ export const tenureSchema = z
         description:
           'Where the daemon remembers unfinished work; never inside data_dir. Default: data_dir with .tenure appended.',
       }),
+      guard: oneOf('required', 'off').default('required').meta({
+        description:
+          'The process that kills PostgreSQL before the lease ends while the daemon is dead or stopped. Default: required.',
+      }),
     },
     { error: 'a map' },
   )

@@ -192,6 +192,7 @@ export const primary = (change: Partial<Snapshot> = {}): Snapshot => ({
   pendingRestart: [],
   scheduledRestart: null,
   systemIdentifier: SYSTEM_IDENTIFIER,
+  guard: { state: 'armed', pid: 7 },
   ...change,
 });
 
