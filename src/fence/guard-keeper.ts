@@ -150,7 +150,7 @@ export class GuardKeeper implements Guard {
     this.#silentSince = null;
     this.#state = last.state;
     this.#confirmed = answers.findLast(({ id }) => id === this.#ordered)?.id ?? this.#confirmed;
-    this.#tellShot(last);
+    for (const answer of answers) this.#tellShot(answer);
     return answers;
   }
 

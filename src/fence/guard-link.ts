@@ -16,7 +16,7 @@ export interface Answer {
   readonly id: string;
   readonly state: GuardState;
   readonly fireAt: number;
-  /** When it last killed something since it was last armed or disarmed; 0: not at all. */
+  /** When it last killed something since it was armed or disarmed before this; 0: not at all. */
   readonly shotAt: number;
   /** How many processes that was. */
   readonly killed: number;
