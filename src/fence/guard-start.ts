@@ -1,5 +1,5 @@
 /** The guard as a process: finding the one of an earlier life, starting one. */
-import { existsSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { type Clock, within } from '../clock.ts';
@@ -37,9 +37,19 @@ function programFile(): string {
   }
 }
 
+/** Null: it is gone, or another user's. */
+function mountsOf(process: string): string | null {
+  try {
+    return readlinkSync(`/proc/${process}/ns/mnt`);
+  } catch {
+    return null;
+  }
+}
+
 /**
- * Living guards of this data directory, whoever started them. Told by what they were started with
- * and by the folder they work in: another container's has the same paths, but not the same folder.
+ * Living guards of this data directory, whoever started them. Another container's may have been
+ * started with the same paths: it is ours only where paths mean the same, or when it works in our
+ * own state directory (a service may get mounts of its own at each start).
  */
 export function findGuards({ dataDir, stateDir }: Ward): ProcessIdentity[] {
   const here = directoryKey(stateDir);
@@ -49,7 +59,7 @@ export function findGuards({ dataDir, stateDir }: Ward): ProcessIdentity[] {
       const [, program, , guarded] = processArguments(pid);
       return program?.endsWith(`/${PROGRAM}`) === true && guarded === dataDir;
     })
-    .filter(({ pid }) => workingDirectory(pid) === here)
+    .filter(({ pid }) => workingDirectory(pid) === here || mountsOf(`${pid}`) === mountsOf('self'))
     .map(({ pid, startTicks }) => ({ pid, startTicks }));
 }
 
