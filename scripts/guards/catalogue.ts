@@ -74,7 +74,7 @@ export const guards: readonly Guard[] = [
     fault: 'the guard is killed or stopped while backends live',
     rule: 'guard: noticed, and replaced with the deadline in force',
     test: 'test/fence/guard-keeper.test.ts',
-    name: 'replaces a guard that was %s',
+    name: 'replaces a guard that was',
     file: 'src/fence/guard-keeper.ts',
     guard: '      else if (!(await this.#replace())) await clock.wait(RETRY_MS, signal);\n',
     without: '',

@@ -59,7 +59,7 @@ async function replaced(former: ProcessIdentity): Promise<ProcessIdentity> {
   });
 }
 
-describe('the keeper of the guard', () => {
+describe('the keeper of the guard', { timeout: 60_000 }, () => {
   it('has what it told the guard confirmed', async () => {
     const keeper = await opened();
     await keeper.ready(DEADLINE_MS);
@@ -82,15 +82,17 @@ describe('the keeper of the guard', () => {
     ['stopped', 'SIGSTOP'],
   ] as const)('replaces a guard that was %s, with the deadline in force', async (word, signal) => {
     const keeper = await opened();
-    const server = await scene.server();
-    keeper.arm(inMs(3000));
+    const deadline = inMs(LATER_MS);
+    keeper.arm(deadline);
     const former = theGuard();
     signalProcess(former, signal);
     await replaced(former);
     expect(isAlive(former)).toBe(false);
     await keeper.ready(DEADLINE_MS);
+    expect(keeper.facts().state).toBe('armed');
     expect(said.join()).toMatch(new RegExp(`warning: .*${former.pid} was ${word}; \\d+ has taken`));
-    await scene.gone([server]);
+    keeper.close(false);
+    expect(Math.abs(((await newKeeper().open()) ?? 0) - deadline)).toBeLessThan(LATER_MS / 2);
   });
 
   it('replaces a killed guard at once when somebody waits for it', async () => {
@@ -133,8 +135,7 @@ describe('the keeper of the guard', () => {
   it('says what the guard did while nobody looked, and when', async () => {
     const before = await opened();
     const server = await scene.server();
-    before.arm(inMs(200));
-    await before.ready(DEADLINE_MS);
+    before.arm(inMs(0));
     before.close(false);
     await scene.gone([server]);
     said = [];
@@ -153,8 +154,9 @@ describe('the keeper of the guard', () => {
     renameSync(scene.ward.dataDir, `${scene.ward.dataDir}.old`);
     mkdirSync(scene.ward.dataDir);
     const server = await scene.server();
-    keeper.arm(inMs(1500));
+    keeper.arm(inMs(LATER_MS));
     await keeper.ready(DEADLINE_MS);
+    keeper.arm(inMs(0));
     await scene.gone([server]);
   });
 

@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => scene.close());
 
-describe('the guard process', () => {
+describe('the guard process', { timeout: 60_000 }, () => {
   it('kills a server with all its children when it is time, and not before', async () => {
     const guard = await scene.guard();
     const server = await scene.server();
@@ -89,7 +89,7 @@ describe('the guard process', () => {
   it('is called off by a later time', async () => {
     const guard = await scene.guard();
     const server = await scene.server();
-    await scene.told(guard, scene.arming(300));
+    await scene.told(guard, scene.arming(DEADLINE_MS));
     expect(await scene.told(guard, scene.arming(LATER_MS))).toBe('armed 0');
     expect(isAlive(server)).toBe(true);
   });
