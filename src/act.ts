@@ -42,7 +42,7 @@ export class Act {
           '/initialize is not ours to release',
         );
       case 'finishBootstrap':
-        return this.#finishBootstrap(step.systemIdentifier);
+        return this.#finishBootstrap(step.systemIdentifier, seen.settings.ttlMs);
       case 'campaign':
       case 'claim':
       case 'takeOver':
@@ -105,9 +105,12 @@ export class Act {
     return leadership;
   }
 
-  async #finishBootstrap(systemIdentifier: string): Promise<void> {
-    const { lease, journal } = this.#options;
-    const result = await lease.finishBootstrap(systemIdentifier, this.#options.initialConfig());
+  async #finishBootstrap(systemIdentifier: string, ttlMs: number): Promise<void> {
+    const { lease, journal, fence, clock } = this.#options;
+    // The member's lease was renewed ttl / 3 ago at the latest, so this comes before its end.
+    const result = await fence.during(clock.now() + ttlMs / 2, () =>
+      lease.finishBootstrap(systemIdentifier, this.#options.initialConfig()),
+    );
     if (!result.won)
       throw new StepRefused(`could not finish the bootstrap in the store: ${result.why}`);
     await journal.leading(lease.facts().leaseId);

@@ -13,6 +13,9 @@ import {
   storeOptions,
 } from './config/index.ts';
 import type { Settings } from './core/settings.ts';
+import { endEarlier, recordDaemon } from './earlier.ts';
+import { GuardError, noGuard } from './fence/guard.ts';
+import { GuardKeeper } from './fence/guard-keeper.ts';
 import { Journal } from './journal.ts';
 import type { Exit } from './loop.ts';
 import { HttpPeers } from './peers.ts';
@@ -54,6 +57,11 @@ export class Daemon {
       retryTimeoutMs: this.#policy.settings.retryTimeoutMs,
     });
     this.#journal = new Journal(config.tenure.state_dir, (text) => say('warning', text));
+    if (config.tenure.guard === 'off')
+      say(
+        'warning',
+        'tenure.guard is off: nothing stops PostgreSQL while the daemon is dead or stopped',
+      );
     const { connect_address: server, database } = config.postgresql;
     this.#runtime = new Runtime({
       identity: {
@@ -68,8 +76,23 @@ export class Daemon {
       peers: this.#peers,
       journal: this.#journal,
       policy: this.#policy,
+      guard: config.tenure.guard === 'off' ? noGuard : this.#guard(),
       say,
       onSeen: () => this.#policy.saveCache(),
+    });
+  }
+
+  #guard(): GuardKeeper {
+    const { postgresql, tenure } = this.#config;
+    return new GuardKeeper({
+      clock: this.#clock,
+      ward: {
+        dataDir: postgresql.data_dir,
+        stateDir: tenure.state_dir,
+        commands: this.#postgres.commands,
+      },
+      log: this.#say,
+      onShot: (why) => this.#runtime.guardShot(why),
     });
   }
 
@@ -77,6 +100,9 @@ export class Daemon {
   async run(): Promise<Exit> {
     await this.#journal.load();
     await this.#policy.loadCache();
+    const earlier = await endEarlier(this.#config.tenure.state_dir, this.#clock, this.#peers);
+    if (earlier.kind === 'healthy') return { code: 1, message: earlier.why };
+    if (earlier.kind === 'ended') this.#say('warning', earlier.why);
     const missing = await this.#postgres.missingTools(neededTools(this.#policy.settings));
     if (missing.length > 0) return { code: 1, message: missing.join('; ') };
     // A second daemon on this address must find that out before it touches anything.
@@ -97,7 +123,11 @@ export class Daemon {
     }
     try {
       await this.#runtime.lookFirst();
+      await recordDaemon(this.#config.tenure.state_dir, this.#runtime.status.apiUrl);
       return await this.#runtime.run();
+    } catch (error) {
+      if (!(error instanceof GuardError)) throw error;
+      return { code: 1, message: error.message };
     } finally {
       await api.close();
       await this.#postgres.close();

@@ -8,7 +8,7 @@ import { decide } from './core/decide.ts';
 import type { Decision, Memory, Observation } from './core/model.ts';
 import type { Settings } from './core/settings.ts';
 import type { Failsafe } from './failsafe/failsafe.ts';
-import type { SelfFence } from './fence/self-fence.ts';
+import type { Fence } from './fence/fence.ts';
 import type { Jobs } from './jobs.ts';
 import type { LeaseKeeper } from './lease.ts';
 import { remember } from './memory.ts';
@@ -28,7 +28,7 @@ export interface LoopOptions {
   readonly clock: Clock;
   readonly name: string;
   readonly lease: LeaseKeeper;
-  readonly fence: SelfFence;
+  readonly fence: Fence;
   readonly jobs: Jobs;
   readonly requests: Requests;
   readonly failsafe: Pick<Failsafe, 'standing'>;

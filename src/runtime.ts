@@ -9,7 +9,8 @@ import type { ClusterView, JobState, PostgresFacts } from './core/model.ts';
 import { parseScheduled } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
 import { Failsafe } from './failsafe/failsafe.ts';
-import { SelfFence } from './fence/self-fence.ts';
+import { Fence } from './fence/fence.ts';
+import type { Guard } from './fence/guard.ts';
 import { Jobs } from './jobs.ts';
 import { LeaseKeeper } from './lease.ts';
 import { type Exit, Loop } from './loop.ts';
@@ -46,6 +47,8 @@ export interface RuntimeOptions {
   readonly peers: Peers;
   readonly journal: NodeJournal;
   readonly policy: PolicySource;
+  /** Stops PostgreSQL when this process cannot. */
+  readonly guard: Guard;
   readonly say: Say;
   /** After every look that found this cluster's data directory. */
   readonly onSeen?: () => Promise<void>;
@@ -67,7 +70,7 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #jobs: Jobs;
   readonly #lease: LeaseKeeper;
-  readonly #fence: SelfFence;
+  readonly #fence: Fence;
   #loop: Loop | null = null;
   #fresh: Promise<void> | null = null;
   #freshAt = Number.NEGATIVE_INFINITY;
@@ -113,9 +116,10 @@ export class Runtime {
       hint: (why) => this.hint(why),
       log: say,
     });
-    this.#fence = new SelfFence({
+    this.#fence = new Fence({
       clock,
       postgres,
+      guard: options.guard,
       mayTakeWrites: () => this.#mayTakeWrites(),
       log: say,
       onShot: (stage) => {
@@ -128,15 +132,21 @@ export class Runtime {
       clock,
       lease: this.#lease,
       job,
+      guard: () => this.#fence.guard,
       scheduledRestart: () => this.requests.scheduled,
       failsafe: () => this.failsafe.active,
     });
   }
 
-  /** The first look, before anything is begun or shown. A primary found running gets its time to be proven (S8). */
+  /**
+   * The first look, before anything is begun or shown. A primary found running gets its time to be
+   * proven: what its guard still gives it, or a new guard's (S8).
+   * @throws GuardError there is no guard and none can be started
+   */
   async lookFirst(): Promise<void> {
     const { clock, postgres, policy } = this.#options;
     this.failsafe.load();
+    const inForce = await this.#fence.open();
     const startedAt = clock.now();
     const facts = await postgres.observe({ searchWalEnd: false });
     this.status.sawPostgres(facts, startedAt);
@@ -144,7 +154,7 @@ export class Runtime {
     this.#lease.begin(
       ttlMs,
       retryTimeoutMs,
-      perhapsPrimary(facts) ? startedAt + retryTimeoutMs : null,
+      perhapsPrimary(facts) ? (inForce ?? startedAt + retryTimeoutMs) : null,
     );
   }
 
@@ -168,12 +178,19 @@ export class Runtime {
       watch.stop();
       await this.failsafe.end();
       await this.#lease.end();
+      this.#fence.close(this.status.snapshot().paused || !this.#mayTakeWrites());
     }
   }
 
   /** Look again. */
   hint(why: string): void {
     this.#loop?.hint(why);
+  }
+
+  /** What the guard has killed may not be shown as running. */
+  guardShot(why: string): void {
+    this.status.serverGone(why);
+    this.hint(why);
   }
 
   /** SIGTERM, SIGINT. */
@@ -232,6 +249,7 @@ export class Runtime {
     const { name } = identity;
     const { requests } = this;
     const { failsafe } = this;
+    const fence = this.#fence;
     const common = {
       clock,
       lease: this.#lease,
@@ -240,6 +258,7 @@ export class Runtime {
       name,
       requests,
       failsafe,
+      fence,
     };
     const act = new Act({
       ...common,
@@ -252,7 +271,6 @@ export class Runtime {
     return new Loop({
       ...common,
       sources: { clock, store, postgres, peers },
-      fence: this.#fence,
       act,
       status: this.status,
       publisher: new Publisher({

@@ -6,6 +6,7 @@ import type { Clock } from './clock.ts';
 import type {
   ClusterView,
   Decision,
+  GuardFacts,
   JobState,
   Known,
   MemberRecord,
@@ -49,6 +50,7 @@ export interface Snapshot {
   /** A leader goes on without the store: this node, or one that it has agreed to (contract 5.4). */
   readonly failsafeActive: boolean;
   readonly systemIdentifier: string | null;
+  readonly guard: GuardFacts;
 }
 
 export interface StatusSource {
@@ -68,6 +70,7 @@ export class Status implements StatusSource {
   readonly #clock: Clock;
   readonly #lease: Pick<LeaseKeeper, 'facts'>;
   readonly #job: () => JobState | null;
+  readonly #guard: () => GuardFacts;
   readonly #scheduledRestart: () => ScheduledRestart | null;
   readonly #failsafe: () => boolean;
   readonly #listeners = new Set<() => void>();
@@ -90,6 +93,7 @@ export class Status implements StatusSource {
       readonly clock: Clock;
       readonly lease: Pick<LeaseKeeper, 'facts'>;
       readonly job: () => JobState | null;
+      readonly guard: () => GuardFacts;
       readonly scheduledRestart: () => ScheduledRestart | null;
       readonly failsafe: () => boolean;
     },
@@ -99,6 +103,7 @@ export class Status implements StatusSource {
     this.#clock = sources.clock;
     this.#lease = sources.lease;
     this.#job = sources.job;
+    this.#guard = sources.guard;
     this.#scheduledRestart = sources.scheduledRestart;
     this.#failsafe = sources.failsafe;
     this.#nextTickDue = sources.clock.now();
@@ -137,6 +142,10 @@ export class Status implements StatusSource {
     this.#seenSince = since;
     this.#gone = null;
     this.#goneAt = null;
+  }
+
+  get apiUrl(): string {
+    return this.#identity.apiUrl;
   }
 
   /** When the look began that the present facts about the local server come from, monotonic ms. */
@@ -183,6 +192,7 @@ export class Status implements StatusSource {
       systemIdentifier:
         sql?.systemIdentifier ??
         (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),
+      guard: this.#guard(),
     };
   }
 

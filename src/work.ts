@@ -7,6 +7,7 @@ import type { ClusterView, Job, Observation } from './core/model.ts';
 import { memberNamed, upstreamOf } from './core/rules.ts';
 import { promotionMarginMs } from './core/timing.ts';
 import type { PromiseRecord } from './failsafe/promises.ts';
+import type { Fence } from './fence/fence.ts';
 import { handOver } from './handover.ts';
 import type { Jobs } from './jobs.ts';
 import type { LeaseKeeper } from './lease.ts';
@@ -38,6 +39,7 @@ export interface WorkOptions {
   readonly jobs: Jobs;
   readonly journal: NodeJournal;
   readonly requests: Requests;
+  readonly fence: Pick<Fence, 'ready' | 'during'>;
   readonly name: string;
   readonly log: (level: 'info' | 'warning' | 'error', text: string) => void;
 }
@@ -68,10 +70,11 @@ export class Work {
 
   /** @throws StepRefused; Error when another job is in progress */
   begin(job: Job, seen: Observation): void {
-    const { jobs, postgres, journal } = this.#options;
+    const { jobs, postgres, journal, fence } = this.#options;
     switch (job.kind) {
       case 'bootstrap':
         jobs.begin('bootstrap', '', async (progress, signal) => {
+          await fence.ready();
           const { systemIdentifier } = await postgres.bootstrap(progress, signal);
           await journal.forgetPromotions();
           return `initialized with system identifier ${systemIdentifier}`;
@@ -79,6 +82,7 @@ export class Work {
         break;
       case 'clone':
         jobs.begin('clone', job.from.name, async (progress, signal) => {
+          await fence.ready();
           await postgres.clone(job.from, progress, signal);
           await journal.forgetPromotions();
           return `replica has been created from ${job.from.name}`;
@@ -86,6 +90,7 @@ export class Work {
         break;
       case 'rewind':
         jobs.begin('rewind', job.from.name, async (progress) => {
+          await fence.ready();
           await postgres.rewind(job.from, progress);
           return `rewound to ${job.from.name}: ${job.why}`;
         });
@@ -120,11 +125,13 @@ export class Work {
   }
 
   #beginStart(job: JobOf<'start'>, seen: Observation): void {
-    const { jobs, postgres } = this.#options;
+    const { jobs, postgres, fence } = this.#options;
     if (job.as === 'primary') this.#mustHoldLease(seen.settings.ttlMs);
     const timeoutMs = startTimeoutMs(job.as, seen);
     const of = job.as === 'standby' && job.upstream !== null ? ` of ${job.upstream.name}` : '';
     jobs.begin('start', `as ${job.as}${of}`, async (progress, signal) => {
+      await fence.ready();
+      if (job.as === 'primary') this.#mustHoldLease(seen.settings.ttlMs);
       const upstream = job.as === 'standby' ? job.upstream : null;
       await postgres.start(job.as, upstream, timeoutMs, progress, signal);
       return `PostgreSQL is up as ${job.as}`;
@@ -132,12 +139,12 @@ export class Work {
   }
 
   #beginPromotion(claim: number, seen: Observation): void {
-    const { jobs, postgres, journal } = this.#options;
+    const { jobs, postgres, journal, fence } = this.#options;
     this.#mustHoldLease(seen.settings.ttlMs);
     jobs.begin('promote', `to timeline ${claim}`, async (progress) => {
       progress('promoting');
       // On disk before PostgreSQL is told to, but not before it is prepared: both take their time.
-      const recorded = journal.promoting(claim);
+      const recorded = Promise.all([journal.promoting(claim), fence.ready()]);
       recorded.catch(() => undefined);
       const timeline = await postgres.promote(claim, PROMOTE_TIMEOUT_MS, async () => {
         await recorded;
@@ -195,7 +202,7 @@ export class Work {
 
   /** The lease is renewed meanwhile, and proven again before a primary comes back (S1). */
   #beginRestart(job: JobOf<'restart'>, seen: Observation): void {
-    const { jobs, postgres, log } = this.#options;
+    const { jobs, postgres, log, fence } = this.#options;
     const primary = job.as === 'primary';
     if (primary) this.#mustHoldLease(seen.settings.ttlMs);
     const timeoutMs = job.timeoutMs ?? startTimeoutMs(job.as, seen);
@@ -213,6 +220,7 @@ export class Work {
         // Should this agent die now, whatever starts the directory gets a standby (S8).
         await postgres.stop('fast', { becomeStandby: true, timeoutMs: STOP_TIMEOUT_MS });
         if (signal.aborted) throw new PostgresError('the restart was cancelled');
+        await fence.ready();
         if (primary) this.#mustHoldLease(seen.settings.ttlMs);
         progress('starting');
         await postgres.start(job.as, job.upstream, timeoutMs, progress, signal);
@@ -228,6 +236,7 @@ export class Work {
       progress('stopping');
       const timeoutMs = IMMEDIATE_TIMEOUT_MS;
       await postgres.stop('immediate', { becomeStandby: true, timeoutMs });
+      await this.#options.fence.ready();
       await postgres.clone(job.from, progress, signal);
       await journal.forgetPromotions();
       return `reinitialized from ${job.from.name}`;

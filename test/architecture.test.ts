@@ -104,13 +104,15 @@ describe('the architecture', () => {
     expect(impure).toEqual([]);
   });
 
-  it('spawns processes in one place', () => {
+  it('spawns tools, the server and its guard in one place each', () => {
     const spawners = files('src').filter((file) =>
       /from '(?:execa|node:child_process)'/.test(text(file)),
     );
     expect(
       spawners.every((file) =>
-        ['src/postgres/run.ts', 'src/postgres/postmaster.ts'].includes(file),
+        ['src/postgres/run.ts', 'src/postgres/postmaster.ts', 'src/fence/guard-start.ts'].includes(
+          file,
+        ),
       ),
       spawners.join(),
     ).toBe(true);

@@ -48,4 +48,11 @@ export const FAULTS: readonly Fault[] = [
     restart: 'at once',
     inject: (primary) => primary.kill(),
   },
+  {
+    title: 'kill -9 of its daemon, which stays away',
+    planned: 'no',
+    sparesPostgres: false,
+    restart: 'after failover',
+    inject: (primary) => primary.kill(),
+  },
 ];

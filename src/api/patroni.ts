@@ -108,6 +108,7 @@ function tenureFields(snapshot: Snapshot): Fields {
       holder: timeLeft ? snapshot.name : (snapshot.cluster?.leader?.name ?? null),
       time_left_ms: timeLeft,
     },
+    guard: snapshot.guard.state,
     job: job && jobFields(job, now),
   };
 }

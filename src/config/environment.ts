@@ -120,6 +120,7 @@ function targets(): Map<string, Target> {
   add(['etcd3'], 'ETCD3_', ETCD3);
   add(['etcd3'], 'ETCD3_', ['USE_PROXIES'], 'yaml');
   map.set('STATE_DIR', [['tenure', 'state_dir'], 'text']);
+  map.set('GUARD', [['tenure', 'guard'], 'text']);
   return map;
 }
 

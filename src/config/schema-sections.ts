@@ -218,6 +218,10 @@ export const tenureSchema = z
         description:
           'Time that the other members have to agree in failsafe mode, seconds; never more than a quarter of ttl. Default: 2.',
       }),
+      guard: oneOf('required', 'off').default('required').meta({
+        description:
+          'The process that kills PostgreSQL before the lease ends while the daemon is dead or stopped. Default: required.',
+      }),
     },
     { error: 'a map' },
   )

@@ -95,6 +95,13 @@ export interface LeaseFacts {
   readonly deadline: number | null;
 }
 
+/** The process that kills PostgreSQL when this agent cannot, as it last said itself. */
+export interface GuardFacts {
+  /** `missing`: it is being replaced; `fired`: it kills what appears until it is told otherwise. */
+  readonly state: 'off' | 'missing' | 'disarmed' | 'armed' | 'fired';
+  readonly pid: number | null;
+}
+
 export interface Observation {
   readonly now: number;
   /** Epoch ms by the machine's clock: only what people scheduled is held against it (schedule.ts). */

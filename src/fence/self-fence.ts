@@ -17,6 +17,8 @@ export interface FenceOptions {
   readonly log: (level: 'info' | 'warning' | 'error', text: string) => void;
   /** Told when a stage was carried out: a hint to look. */
   readonly onShot: (stage: string) => void;
+  /** Told at every stage whether there was anything to stop, before it is stopped. */
+  readonly onStage?: (mayTakeWrites: boolean) => void;
 }
 
 interface Stage {
@@ -67,7 +69,9 @@ export class SelfFence {
   #next([stage, ...later]: readonly Stage[]): void {
     if (stage === undefined) return;
     this.#cancel = this.#options.clock.at(stage.at, () => {
-      if (this.#options.mayTakeWrites()) stage.shoot();
+      const mayTakeWrites = this.#options.mayTakeWrites();
+      this.#options.onStage?.(mayTakeWrites);
+      if (mayTakeWrites) stage.shoot();
       this.#next(later);
     });
   }

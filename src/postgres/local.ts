@@ -52,10 +52,7 @@ export class LocalPostgres implements Postgres {
     const listen = parseListen(options.listen);
     const { clock, log } = options;
     const tools = new Tools(options.binDir, options.binNames);
-    const instance = new Instance(
-      ['postgres', 'postmaster', tools.nameOf('postgres')],
-      toolSessions,
-    );
+    const instance = new Instance(commandsOf(tools), toolSessions);
     const hint = (why: string): void => {
       for (const listener of this.#listeners) listener(why);
     };
@@ -85,6 +82,11 @@ export class LocalPostgres implements Postgres {
       }),
     };
     this.#looker = new Looker(this.#parts);
+  }
+
+  /** Names that a process of this server may have. */
+  get commands(): readonly string[] {
+    return commandsOf(this.#parts.tools);
   }
 
   async observe(ask: { readonly searchWalEnd: boolean }): Promise<PostgresFacts> {
@@ -310,4 +312,8 @@ export class LocalPostgres implements Postgres {
     // May take minutes, and nothing waits for it.
     removeLeftovers(places, null, log).catch((error: unknown) => log('warn', messageOf(error)));
   }
+}
+
+function commandsOf(tools: Tools): readonly string[] {
+  return ['postgres', 'postmaster', tools.nameOf('postgres')];
 }

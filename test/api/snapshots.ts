@@ -196,6 +196,7 @@ export const primary = (change: Partial<Snapshot> = {}): Snapshot => ({
   scheduledRestart: null,
   failsafeActive: false,
   systemIdentifier: SYSTEM_IDENTIFIER,
+  guard: { state: 'armed', pid: 7 },
   ...change,
 });
 

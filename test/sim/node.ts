@@ -3,6 +3,7 @@ import type { NodeJournal } from '../../src/act.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { Config } from '../../src/config/index.ts';
 import type { ClusterView, Decision, Observation } from '../../src/core/model.ts';
+import { noGuard } from '../../src/fence/guard.ts';
 import type { Exit } from '../../src/loop.ts';
 import { Policy } from '../../src/policy.ts';
 import { type PolicySource, Runtime } from '../../src/runtime.ts';
@@ -197,6 +198,7 @@ export class Node implements Machine {
       peers: new SimPeers(world, name, { process, clock }, api),
       journal: this.#journal(),
       policy: this.#remembering(policy),
+      guard: noGuard,
       say,
     });
     return { process, clock, runtime, policy, client };
