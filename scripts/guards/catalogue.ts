@@ -56,8 +56,8 @@ export const guards: readonly Guard[] = [
     test: 'test/work.test.ts',
     name: 'has confirmed before',
     file: 'src/work.ts',
-    guard: 'await Promise.all([journal.promoting(claim), fence.ready()]);',
-    without: 'await Promise.all([journal.promoting(claim)]);',
+    guard: 'Promise.all([journal.promoting(claim), fence.ready()]);',
+    without: 'Promise.all([journal.promoting(claim)]);',
   },
   {
     id: 'D3-stopped',
