@@ -14,6 +14,12 @@ export const postmasterKilled: Measurement = {
       row: 'postmaster',
       mayStay: true,
       inject: async (primary) => primary.killPostmaster(),
+      // A daemon may hand over after several crashes in a row, and these are none: its successor,
+      // which finds PostgreSQL running, knows nothing of them.
+      after: async (_stage, _old, leader) => {
+        await leader.kill();
+        await leader.start();
+      },
     });
     return { samples: { postmaster: sample }, stories: [story] };
   },
@@ -53,7 +59,9 @@ async function death(
       back = await comeBack(old, leader);
     },
   });
-  const afterLease = (gapTo - ((await ends) ?? gapTo)) / 1000;
+  const leaseOver = (await ends) ?? gapTo;
+  const afterLease = (gapTo - leaseOver) / 1000;
+  const ofDeath: Story = { ...story, leaseEnd: wallAt(leaseOver) };
   const details = { ...sample.details, gap: sample.value, afterLeaseEnd: afterLease };
   const value = fromLeaseEnd ? afterLease : sample.value;
   return {
@@ -61,7 +69,7 @@ async function death(
       [row]: { ...sample, value, details },
       ...(row === 'death' ? { return: { value: (back.to - back.from) / 1000 } } : {}),
     },
-    stories: row === 'death' ? [story, { ...story, row: 'return', ...told(back) }] : [story],
+    stories: row === 'death' ? [ofDeath, { ...story, row: 'return', ...told(back) }] : [ofDeath],
   };
 }
 

@@ -19,6 +19,8 @@ export interface Story {
   readonly gapFrom: number | null;
   /** The end of what is told. */
   readonly gapTo: number;
+  /** The end of the dead leader's lease, by the store; not for other faults. */
+  readonly leaseEnd?: number;
   /** Log files by role in this round. */
   readonly logs: readonly { readonly who: Who; readonly file: string }[];
 }

@@ -25,11 +25,12 @@ export interface Telling {
   readonly faultAt: number;
   readonly gapFrom: number | null;
   readonly gapTo: number;
+  readonly leaseEnd?: number;
   readonly lines: readonly { readonly who: Who; readonly lines: readonly LogLine[] }[];
 }
 
 export interface Phase {
-  readonly who: Who | 'writer';
+  readonly who: Who | 'writer' | 'etcd';
   readonly what: string;
   /** Ms after the fault, medians over the rounds. */
   readonly at: number;
@@ -55,6 +56,13 @@ export function phases(rounds: readonly Telling[]): Phase[] {
   });
   const all = [
     writer('last acknowledgement before the gap', (round) => round.gapFrom),
+    {
+      who: 'etcd' as const,
+      what: 'the last renewal + ttl is over',
+      times: rounds.flatMap(({ leaseEnd, faultAt }) =>
+        leaseEnd === undefined ? [] : [leaseEnd - faultAt],
+      ),
+    },
     ...found,
     writer('first acknowledgement after the gap', (round) => round.gapTo),
   ];

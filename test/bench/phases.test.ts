@@ -56,6 +56,17 @@ describe('phases', () => {
     ]);
   });
 
+  it("has the end of a dead leader's lease", () => {
+    const { lines, ...times } = telling(0);
+    const found = phases([{ ...times, leaseEnd: at(50), lines: lines.slice(1) }]);
+    expect(found.map(({ who, at: ms }) => [who, ms])).toEqual([
+      ['writer', 5],
+      ['etcd', 50],
+      ['new leader', 100],
+      ['writer', 400],
+    ]);
+  });
+
   it('leaves out what happened before the fault or after the gap', () => {
     const before: Telling = {
       faultAt: at(0),
