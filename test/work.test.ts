@@ -30,7 +30,11 @@ async function done(
     start: note('start', undefined),
     stop: note('stop', undefined),
     checkpoint: note('checkpoint', undefined),
-    promote: note('promote', 2),
+    promote: async (_claim: number, _timeoutMs: number, permission: () => Promise<void>) => {
+      await permission();
+      calls.push('promote');
+      return 2;
+    },
   };
   const jobs = new Jobs(clock, () => undefined);
   const options = {

@@ -319,8 +319,8 @@ export const guards: readonly Guard[] = [
     test: 'test/postgres/timelines.real.test.ts',
     name: 'D70',
     file: 'src/postgres/conffile.ts',
-    guard: "name: 'wal_retrieve_retry_interval', value: '100ms'",
-    without: "name: 'wal_retrieve_retry_interval', value: '5s'",
+    guard: "wal_retrieve_retry_interval: '100ms'",
+    without: "wal_retrieve_retry_interval: '5s'",
     real: true,
   },
   {

@@ -1,9 +1,10 @@
 /** The effective settings, and the files and command line that come from them. */
 import { readdir } from 'node:fs/promises';
+import { release } from 'node:os';
 import { basename } from 'node:path';
 import type { Upstream } from '../core/model.ts';
 import { type Controlled, controlledSettings, postmasterArguments } from './commandline.ts';
-import { followedBy, hasRecovery, type RecoverySection } from './conffile.ts';
+import { followedBy, hasRecovery, ownDefaults, type RecoverySection } from './conffile.ts';
 import { dataVersion } from './connect.ts';
 import { primaryConninfo, writePgpass } from './conninfo.ts';
 import type { RequiredSettings } from './controlfile.ts';
@@ -78,8 +79,9 @@ export class Configuration {
   /** Writes the files, and the password file of a standby. Returns whether any file is another than before. */
   async write(as: RunsAs): Promise<boolean> {
     const recovery = as.role === 'standby' ? await this.#recovery(as.upstream) : null;
+    const defaults = ownDefaults(await dataVersion(this.#places), release());
     return await writeFiles(this.#places, {
-      conf: { parameters: this.#settings.parameters, controlled: this.controlled(), recovery },
+      conf: { defaults, parameters: this.#settings.parameters, controlled: this.controlled(), recovery },
       customConf: this.#options.customConf ?? null,
       pgHba: this.#settings.pgHba,
       pgIdent: this.#settings.pgIdent,

@@ -7,6 +7,7 @@ import {
   followedBy,
   hasRecovery,
   isGenerated,
+  ownDefaults,
 } from '../../src/postgres/conffile.ts';
 import {
   parseSettingLine,
@@ -73,6 +74,7 @@ function file(more: Partial<ConfFile> = {}): ConfFile {
   const parameters = more.parameters ?? PARAMETERS;
   return {
     include: 'postgresql.base.conf',
+    defaults: ownDefaults(15, '6.1.0-18-amd64'),
     parameters,
     controlled: controlledSettings(parameters, IDENTITY, null),
     hbaFile: '/srv/tenure/n2/data/pg_hba.conf',
@@ -87,11 +89,29 @@ function withoutComments(text: string): string[] {
 }
 
 describe('postgresql.conf', () => {
-  test('has the lines of the fixture, in its order, and our one addition', () => {
+  test('has the lines of the fixture, in its order, and our two additions', () => {
     const lines = withoutComments(confText(file()));
-    const ours = "wal_retrieve_retry_interval = '100ms'";
-    expect(lines).toContain(ours);
-    expect(lines.filter((line) => line !== ours)).toEqual(REPLICA.split('\n'));
+    const ours = [
+      "recovery_init_sync_method = 'syncfs'",
+      "wal_retrieve_retry_interval = '100ms'",
+    ];
+    expect(lines).toEqual(expect.arrayContaining(ours));
+    expect(lines.filter((line) => !ours.includes(line))).toEqual(REPLICA.split('\n'));
+  });
+
+  test.each([
+    [13, '6.1.0-18-amd64', false],
+    [14, '6.1.0-18-amd64', true],
+    [18, '5.8.0', true],
+    [15, '5.7.19', false],
+    [15, '4.18.0-553.el8', false],
+    [15, 'unheard of', false],
+  ])('PostgreSQL %i on Linux %s syncs its files at once: %s', (version, kernel, whole) => {
+    const defaults = ownDefaults(version, kernel);
+    expect('recovery_init_sync_method' in defaults).toBe(whole);
+    const parameters = { recovery_init_sync_method: 'fsync' };
+    const text = confText(file({ defaults, parameters }));
+    expect(readSetting(text, 'recovery_init_sync_method')).toBe('fsync');
   });
 
   test('two comment lines of our own come first', () => {
@@ -105,7 +125,7 @@ describe('postgresql.conf', () => {
   test('a primary has no recovery section', () => {
     const text = confText(file({ recovery: null }));
     expect(hasRecovery(text)).toBe(false);
-    expect(text).not.toMatch(/primary_|recovery_/);
+    expect(text).not.toMatch(/primary_|recovery_target/);
     expect(hasRecovery(confText(file()))).toBe(true);
   });
 
