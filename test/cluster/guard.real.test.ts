@@ -13,7 +13,7 @@ import {
   waitFor,
 } from '../../scripts/lab/index.ts';
 import { processTitle } from '../../src/postgres/proc.ts';
-import { allGone, guardIs, guardOf, LeaderWatch } from './guarded.ts';
+import { allGone, guardIs, guardOf, LeaderWatch, LONG_TTL, leaseOf } from './guarded.ts';
 
 const DEADLINE_MS = 60_000;
 /** Several failovers, each as long as a lease and a rejoin. */
@@ -76,21 +76,11 @@ const another = (node: Node, env: Record<string, string> = {}): ReturnType<Lab['
 const isPrimary = (node: Node): Promise<boolean> =>
   waitFor('/primary', DEADLINE_MS, async () => (await node.rest('/primary')).status === 200);
 
-/** Long enough for a daemon to come back on a busy machine; and back to what it was. */
 async function withLongLease(work: (primary: Node) => Promise<void>): Promise<void> {
   const primary = await cluster.healthy(DEADLINE_MS);
-  const change = async (ttl: number): Promise<void> => {
-    await primary.rest('/config', { method: 'PATCH', body: { ttl } });
-    await waitFor(`a lease of ${ttl} s`, DEADLINE_MS, async (seen) => {
-      const key = await cluster.etcd.get(KEY);
-      const left = key === undefined ? undefined : await cluster.etcd.leaseTimeLeftMs(key.lease);
-      seen(`${left} ms`);
-      return left !== undefined && left > (ttl - 4) * 1000 && left <= ttl * 1000;
-    });
-  };
-  await change(20);
+  await leaseOf(cluster, primary, LONG_TTL);
   await work(primary);
-  await change(5);
+  await leaseOf(cluster, primary, 5);
 }
 
 /** The node whose PostgreSQL was shot is a replica again, and stays one. */
