@@ -18,6 +18,8 @@ import { findGuards, startGuard, type Ward } from './guard-start.ts';
 const LOOK_MS = 250;
 /** Silent for longer, ms: it is replaced. */
 const SILENT_MS = 1000;
+/** For the guard of an earlier life to answer, ms: with it goes what it knows of the deadline. */
+const ADOPT_MS = 3000;
 /** From look to look for a confirmation, ms: it comes within one. */
 const CONFIRM_LOOK_MS = 2;
 /** After it could not be replaced, ms. */
@@ -173,7 +175,7 @@ export class GuardKeeper implements Guard {
     const { pid, startTicks } = this.#link.identity;
     const found = readProcess(pid);
     if (found?.startTicks !== startTicks) return 'was killed';
-    if (found.state === 'T' || found.state === 't') return 'was stopped';
+    if (isStopped(found)) return 'was stopped';
     const silentMs = this.#silentSince === null ? 0 : clock.now() - this.#silentSince;
     return silentMs > SILENT_MS ? 'does not answer' : null;
   }
@@ -256,7 +258,8 @@ export class GuardKeeper implements Guard {
     }
     const id = this.#next();
     link.send(`${id} ask`);
-    for (const until = clock.now() + SILENT_MS; clock.now() < until; ) {
+    const until = clock.now() + ADOPT_MS;
+    while (clock.now() < until && !isStopped(identity)) {
       const answer = link.answers().find((one) => one.id === id);
       if (answer !== undefined) {
         this.#link = link;
@@ -296,4 +299,10 @@ export class GuardKeeper implements Guard {
       // There is none yet, or the disk hangs.
     }
   }
+}
+
+/** By SIGSTOP or a debugger. */
+function isStopped({ pid }: ProcessIdentity): boolean {
+  const state = readProcess(pid)?.state;
+  return state === 'T' || state === 't';
 }

@@ -3,15 +3,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster, Lab, type Node, SteadyWriter, waitFor } from '../../scripts/lab/index.ts';
+import { LONG_TTL, leaseOf } from './guarded.ts';
 
 const DEADLINE_MS = 45_000;
+const TTL = 12;
 let lab: Lab;
 let cluster: Cluster;
 
 beforeAll(async () => {
   lab = Lab.open();
-  // Long enough for a daemon to die and return on a busy machine.
-  cluster = await Cluster.start(lab, { scope: 'crash', dcs: { ttl: 12 } });
+  cluster = await Cluster.start(lab, { scope: 'crash', dcs: { ttl: TTL } });
 }, 90_000);
 afterAll(() => lab.close());
 
@@ -71,7 +72,7 @@ describe('a cluster of three', () => {
       timeline: 1,
     });
     expect(JSON.parse((await cluster.etcd.get(key('config')))?.value ?? '{}')).toMatchObject({
-      ttl: 12,
+      ttl: TTL,
       loop_wait: 1,
     });
     await waitFor('/status with a slot for every member', DEADLINE_MS, async () => {
@@ -156,12 +157,14 @@ describe('a cluster of three', () => {
     const primary = await cluster.healthy(DEADLINE_MS);
     const writer = await write('adopted');
     const postmaster = primary.postmaster();
+    await leaseOf(cluster, primary, LONG_TTL);
     await primary.kill();
     await primary.start();
     await writer.acknowledges(50, DEADLINE_MS);
     expect((await cluster.waitForPrimary()).name).toBe(primary.name);
     expect(primary.postmaster()).toEqual(postmaster);
     await nothingIsLost(writer);
+    await leaseOf(cluster, primary, TTL);
     // The death of an adopted postmaster is an event too, though it is nobody's child.
     primary.killPostmaster();
     await waitFor('another postmaster', DEADLINE_MS, () => {

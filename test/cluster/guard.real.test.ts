@@ -1,5 +1,6 @@
 /** The guard on a real cluster: no writes on a node whose daemon is dead or stopped, and no outage for nothing (rule S1). */
-import { readFileSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   Cluster,
@@ -12,7 +13,7 @@ import {
   waitFor,
 } from '../../scripts/lab/index.ts';
 import { processTitle } from '../../src/postgres/proc.ts';
-import { allGone, guardIs, guardOf, LeaderWatch } from './guarded.ts';
+import { allGone, guardIs, guardOf, LeaderWatch, LONG_TTL, leaseOf } from './guarded.ts';
 
 const DEADLINE_MS = 60_000;
 /** Several failovers, each as long as a lease and a rejoin. */
@@ -63,24 +64,23 @@ async function fenced(
   return primary;
 }
 
+/** A daemon of this node that the node does not know of. */
+const another = (node: Node, env: Record<string, string> = {}): ReturnType<Lab['spawn']> =>
+  lab.spawn([...TENURE, node.configFile], {
+    name: `another-${node.name}`,
+    cwd: node.folder,
+    log: node.log,
+    env,
+  });
+
 const isPrimary = (node: Node): Promise<boolean> =>
   waitFor('/primary', DEADLINE_MS, async () => (await node.rest('/primary')).status === 200);
 
-/** Long enough for a daemon to come back on a busy machine; and back to what it was. */
 async function withLongLease(work: (primary: Node) => Promise<void>): Promise<void> {
   const primary = await cluster.healthy(DEADLINE_MS);
-  const change = async (ttl: number): Promise<void> => {
-    await primary.rest('/config', { method: 'PATCH', body: { ttl } });
-    await waitFor(`a lease of ${ttl} s`, DEADLINE_MS, async (seen) => {
-      const key = await cluster.etcd.get(KEY);
-      const left = key === undefined ? undefined : await cluster.etcd.leaseTimeLeftMs(key.lease);
-      seen(`${left} ms`);
-      return left !== undefined && left > (ttl - 4) * 1000 && left <= ttl * 1000;
-    });
-  };
-  await change(20);
+  await leaseOf(cluster, primary, LONG_TTL);
   await work(primary);
-  await change(5);
+  await leaseOf(cluster, primary, 5);
 }
 
 /** The node whose PostgreSQL was shot is a replica again, and stays one. */
@@ -233,6 +233,26 @@ describe('the guard', { timeout: TEST_MS }, () => {
     expect(primary.postmaster()).toEqual(postmaster);
   });
 
+  it('that cannot be started keeps the daemon from starting, and the database from nothing', () =>
+    withLongLease(async (primary) => {
+      const postmaster = primary.postmaster();
+      await primary.kill();
+      process.kill(guardOf(primary).pid, 'SIGKILL');
+      // A machine without perl.
+      const tools = lab.path('tools');
+      for (const tool of ['dirname', 'readlink', 'find'])
+        symlinkSync(`/usr/bin/${tool}`, join(tools, tool));
+      const env = { PATH: tools, TENURE_NODE: process.execPath };
+      const { exited } = await another(primary, env);
+      expect((await exited).code).toBe(1);
+      expect(readFileSync(primary.log, 'utf8')).toMatch(/CRITICAL: .*perl-base.*tenure.guard: off/);
+      expect(primary.postmaster()).toEqual(postmaster);
+      await primary.start();
+      await isPrimary(primary);
+      await guardIs(primary, 'armed');
+      expect(primary.postmaster()).toEqual(postmaster);
+    }));
+
   it('ends with a daemon that was told to stop', async () => {
     const primary = await cluster.healthy(DEADLINE_MS);
     const replica = cluster.others(primary.name)[0] as Node;
@@ -250,16 +270,9 @@ describe('the guard', { timeout: TEST_MS }, () => {
 });
 
 describe('two daemons of one node', { timeout: TEST_MS }, () => {
-  const second = (node: Node): ReturnType<Lab['spawn']> =>
-    lab.spawn([...TENURE, node.configFile], {
-      name: `second-${node.name}`,
-      cwd: node.folder,
-      log: node.log,
-    });
-
   it('the second is refused while the first is healthy', async () => {
     const primary = await cluster.healthy(DEADLINE_MS);
-    const { exited } = await second(primary);
+    const { exited } = await another(primary);
     expect((await exited).code).toBe(1);
     expect(readFileSync(primary.log, 'utf8')).toContain('already looks after this node');
     expect((await cluster.healthy(DEADLINE_MS)).name).toBe(primary.name);
@@ -269,7 +282,7 @@ describe('two daemons of one node', { timeout: TEST_MS }, () => {
     withLongLease(async (primary) => {
       const postmaster = primary.postmaster();
       primary.pause();
-      const next = await second(primary);
+      const next = await another(primary);
       await waitFor('the end of the first', DEADLINE_MS, () => !primary.isRunning());
       primary.resume();
       await guardIs(primary, 'armed');

@@ -1,11 +1,25 @@
 /** What the tests of the guard on a real cluster share: the guard of a node, and when a leader key went. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Etcd, Node, ProcessId } from '../../scripts/lab/index.ts';
+import type { Cluster, Etcd, Node, ProcessId } from '../../scripts/lab/index.ts';
 import { waitFor } from '../../scripts/lab/index.ts';
 import { findGuards } from '../../src/fence/guard-start.ts';
 import type { ProcessIdentity } from '../../src/postgres/proc.ts';
 
 const DEADLINE_MS = 45_000;
+
+/** Seconds in which a daemon comes back also on a busy machine: after that its PostgreSQL is fenced. */
+export const LONG_TTL = 40;
+
+/** Another ttl (seconds), and the leader key under a lease of that. */
+export async function leaseOf(cluster: Cluster, primary: Node, ttl: number): Promise<void> {
+  await primary.rest('/config', { method: 'PATCH', body: { ttl } });
+  await waitFor(`a lease of ${ttl} s`, DEADLINE_MS, async (seen) => {
+    const key = await cluster.etcd.get(`/service/${cluster.scope}/leader`);
+    const left = key === undefined ? undefined : await cluster.etcd.leaseTimeLeftMs(key.lease);
+    seen(`${left} ms`);
+    return left !== undefined && left > ttl * 600 && left <= ttl * 1000;
+  });
+}
 
 /** The one guard of a node; throws when there is none, or more. */
 export function guardOf(node: Node): ProcessIdentity {

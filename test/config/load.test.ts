@@ -49,10 +49,16 @@ describe('a configuration', () => {
         pg_ctl_timeout: 60_000,
         authentication: { superuser: { username: 'postgres' } },
       },
-      tenure: { state_dir: '/srv/n1/data.tenure' },
+      tenure: { state_dir: '/srv/n1/data.tenure', guard: 'required' },
       log: { type: 'plain', level: 'INFO' },
     });
     expect(config.bootstrap).toBeUndefined();
+  });
+
+  it('has a guard unless it is told to do without', () => {
+    expect(load(withPath('tenure.guard', false)).config.tenure.guard).toBe('off');
+    expect(load(MINIMAL, { TENURE_GUARD: 'off' }).config.tenure.guard).toBe('off');
+    expect(faults(withPath('tenure.guard', 'maybe'))[0]).toContain('allowed: required or off');
   });
 
   it('has relative folders resolved where the daemon was started', () => {
