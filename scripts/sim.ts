@@ -21,7 +21,6 @@ const USAGE = `usage: npm run sim -- [options]
   --coverage        which rules and branches of the decision core the schedules take
   --replay FILE     run one schedule again and print its story
   --seed-of SEED    print the story of the schedule with exactly this seed
-  --torn            with --seed-of: a crash may tear a promotion in two (an open problem)
   --variant NAME    break the agent on purpose; succeeds when that is noticed
   --variants        every broken variant, one after the other
   --help            this text`;
@@ -41,13 +40,12 @@ const { values } = parseArgs({
     ledger: { type: 'string' },
     summary: { type: 'boolean', default: false },
     coverage: { type: 'boolean', default: false },
-    torn: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 
 /** Entered into the ledger at a time: what is lost when the run is broken off. */
-const STRETCH = 2000;
+const STRETCH = 1000;
 
 const CRASHES = ['agent error', 'simulator error', 'unhandled rejection'];
 
@@ -62,8 +60,7 @@ async function main(): Promise<number> {
   if (values.summary) return summed();
   const { generate } = await import('../test/sim/schedule.ts');
   if (values['seed-of'] !== undefined) {
-    const schedule = generate(values['seed-of'], nodes());
-    return story(values.torn ? { ...schedule, tornPromotions: true } : schedule);
+    return story(generate(values['seed-of'], nodes()));
   }
   if (values.coverage) return covered();
   return search();

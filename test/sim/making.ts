@@ -9,7 +9,6 @@ import type { Machine, TrapEvent, Witness, World } from './world.ts';
 
 export interface Making {
   readonly seed: string;
-  readonly tornPromotions: boolean;
   /** Filled by whoever makes the world. */
   readonly machines: readonly Machine[];
   /** Asked when there is something to witness, not before. */
@@ -17,7 +16,7 @@ export interface Making {
   readonly trap: (event: TrapEvent, machine: Machine) => void;
 }
 
-export function newWorld({ seed, tornPromotions, machines, witness, trap }: Making): World {
+export function newWorld({ seed, machines, witness, trap }: Making): World {
   const scheduler = new Scheduler();
   const streams = new Map<string, Random>();
   const random = (stream: string): Random => streamOf(streams, `${seed} ${stream}`);
@@ -31,7 +30,6 @@ export function newWorld({ seed, tornPromotions, machines, witness, trap }: Maki
       return witness();
     },
     random,
-    tornPromotions,
     trap,
     machine: (name) => machines.find((machine) => machine.name === name) ?? null,
     machines,

@@ -69,11 +69,6 @@ export interface Schedule {
   readonly usePgRewind: boolean;
   readonly narrow: readonly string[];
   readonly faults: readonly Fault[];
-  /**
-   * A crash may leave the history file of a promotion that never was. Off by default: the agent
-   * does not find its way out of that yet (docs/simulation.md, open 1).
-   */
-  readonly tornPromotions?: boolean;
   /** From here on nothing is disturbed any more, virtual ms. */
   readonly quietAt: number;
 }

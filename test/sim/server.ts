@@ -128,9 +128,9 @@ export class Server {
       const before = disk.wal.head;
       const timeline = newestTimeline(this.replication.target, disk.histories) + 1;
       const history = this.#historyOf();
-      if (this.#world.tornPromotions) disk.histories.set(timeline, history);
+      // A crash before the first record leaves the history of a promotion that never was.
+      disk.histories.set(timeline, history);
       this.#later(chance.between(1, 15) * this.slowness, () => {
-        disk.histories.set(timeline, history);
         witness.promoted(machine, timeline, before);
         disk.wal.append(timeline, END_OF_RECOVERY_RECORD, null, this.#world.scheduler.now);
         disk.control.minRecoveryEndLsn = disk.wal.end;

@@ -58,7 +58,6 @@ export class Simulation {
     let witness: Checks | null = null;
     const world = newWorld({
       seed: schedule.seed,
-      tornPromotions: schedule.tornPromotions === true,
       machines: nodes,
       witness: () => {
         if (witness === null) throw new Error('the world is not complete yet');

@@ -57,8 +57,6 @@ export interface World {
   readonly witness: Witness;
   /** Tells whoever lies in wait for it, once. */
   trap(event: TrapEvent, machine: Machine): void;
-  /** A crash may come between the history file of a promotion and its first record. */
-  readonly tornPromotions: boolean;
   /** Chance, a stream of its own for each name. */
   random(stream: string): Random;
   machine(name: string): Machine | null;

@@ -34,7 +34,6 @@ class SimulatedRig implements Rig {
   readonly #nodes: Node[] = [];
   readonly #world = newWorld({
     seed: 'fidelity',
-    tornPromotions: false,
     machines: this.#nodes,
     witness: () => witness,
     trap: () => undefined,
