@@ -179,7 +179,7 @@ class Model {
 
 const scenario = fc.record({
   quorumMode: fc.boolean(),
-  events: fc.array(event, { maxLength: 60 }),
+  events: fc.array(event, { maxLength: 60, size: 'max' }),
 });
 
 describe('the guarantee, under any order of events', () => {
