@@ -7,6 +7,7 @@ import type { Clock } from './clock.ts';
 import { decide } from './core/decide.ts';
 import type { Decision, Memory, Observation } from './core/model.ts';
 import type { Settings } from './core/settings.ts';
+import type { NamesInForce } from './core/streaming.ts';
 import type { SelfFence } from './fence/self-fence.ts';
 import type { Jobs } from './jobs.ts';
 import type { LeaseKeeper } from './lease.ts';
@@ -79,6 +80,11 @@ export class Loop {
 
   historyWritten(timeline: number): void {
     this.#memory = { ...this.#memory, historyWrittenFor: timeline };
+  }
+
+  namesInForce(inForce: NamesInForce): void {
+    const { streaming } = this.#memory;
+    this.#memory = { ...this.#memory, streaming: { ...streaming, inForce } };
   }
 
   /** Ticks until a decision says to exit. Never rejects. */
@@ -154,6 +160,7 @@ export class Loop {
       memory: this.#memory,
     });
     const decision = decide(observation);
+    this.#withdraw(decision);
     this.#tell(decision, observation);
     status.decided(decision, sources.clock.now() + decision.wakeInMs);
     const done = await this.#act(decision, observation);
@@ -180,6 +187,16 @@ export class Loop {
     if (ended >= since) return;
     fence.disarm();
     lease.clearDeadline();
+  }
+
+  /** Asked as long as decisions say so; published before anything else is done. */
+  #withdraw(decision: Decision): void {
+    // What it was asked for goes on: a copy that is being made confirms nothing.
+    const working = this.#options.jobs.running && this.#memory.withdrawingSince !== null;
+    const asked = working || decision.steps.some((step) => step.do === 'withdraw');
+    const since = asked ? (this.#memory.withdrawingSince ?? this.#options.clock.now()) : null;
+    this.#memory = { ...this.#memory, withdrawingSince: since };
+    this.#options.status.withdrawing = asked;
   }
 
   #tell(decision: Decision, observation: Observation): void {

@@ -126,7 +126,7 @@ export const guards: readonly Guard[] = [
     test: 'test/core/handing.test.ts',
     name: 'D35',
     file: 'src/core/handing.ts',
-    guard: 'if (settings.synchronousMode && !manual && !isSynchronous(member.name, cluster))',
+    guard: 'if (bySync && !manual && !isSynchronous(member.name, cluster))',
     without: 'if (manual && !manual)',
   },
   {

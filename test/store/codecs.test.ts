@@ -158,12 +158,16 @@ describe('what Patroni tolerates is tolerated', () => {
     ['nonsense', null, [], 0, 1],
     ['{"leader":"a","quorum":"x","sync_standby":"b"}', null, [], 0, 1],
     ['{"leader":["a"]}', null, [], 0, 1],
-  ])('sync %j is never read as absent', (value, leader, standbys, quorum, problems) => {
-    const reports: string[] = [];
-    const decoded = decodeSync(kv('s', value), (found) => void reports.push(found));
-    expect(decoded).toEqual({ leader, standbys, quorum, modRevision: 7 });
-    expect(reports).toHaveLength(problems);
-  });
+  ])(
+    'sync %j is never read as absent, nor as empty',
+    (value, leader, standbys, quorum, problems) => {
+      const reports: string[] = [];
+      const decoded = decodeSync(kv('s', value), (found) => void reports.push(found));
+      const unreadable = problems > 0 && { unreadable: true };
+      expect(decoded).toEqual({ leader, standbys, quorum, modRevision: 7, ...unreadable });
+      expect(reports).toHaveLength(problems);
+    },
+  );
 
   test('history: three to five columns; none of it when a row is broken', () => {
     const text =
