@@ -68,12 +68,15 @@ async function commits(node: Node, ms: number): Promise<boolean> {
   const client = await node.connect({ statementMs: ms });
   client.on('error', () => undefined);
   try {
-    await client.query('CREATE TABLE IF NOT EXISTS probes (at timestamptz)');
+    await client.query(
+      'CREATE TABLE IF NOT EXISTS probes (at timestamptz); INSERT INTO probes VALUES (now())',
+    );
     return true;
   } catch {
     return false;
   } finally {
-    await client.end().catch(() => undefined);
+    // A backend that waits for a standby does not hear that its client goes.
+    client.end().catch(() => undefined);
   }
 }
 
