@@ -16,6 +16,8 @@ export interface ActOptions extends WorkOptions {
   readonly initialConfig: () => Readonly<Record<string, unknown>>;
   /** `/history` is up to date for this timeline. */
   readonly onHistoryWritten: (timeline: number) => void;
+  /** Between the two, what becomes of a write of `/sync` is not known. */
+  readonly onSyncWrite: (state: 'sent' | 'settled') => void;
   /** synchronous_standby_names came into force. */
   readonly onNamesInForce: (names: NamesInForce) => void;
 }
@@ -117,11 +119,13 @@ export class Act {
   ): Promise<void> {
     const { store, postgres } = this.#options;
     switch (step.do) {
-      case 'writeSync':
-        return refuseUnless(
-          await store.writeSync(this.#leadership(), step.content, step.modRevision),
-          'no longer the leader, or /sync has changed',
-        );
+      case 'writeSync': {
+        const leadership = this.#leadership();
+        this.#options.onSyncWrite('sent');
+        const written = await store.writeSync(leadership, step.content, step.modRevision);
+        this.#options.onSyncWrite('settled');
+        return refuseUnless(written, 'no longer the leader, or /sync has changed');
+      }
       case 'setSynchronousNames':
         return this.#setSynchronousNames(step.names);
       case 'endSender':

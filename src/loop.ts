@@ -82,6 +82,11 @@ export class Loop {
     this.#memory = { ...this.#memory, historyWrittenFor: timeline };
   }
 
+  syncWrite(state: 'sent' | 'settled'): void {
+    const streaming = { ...this.#memory.streaming, syncUnsettled: state === 'sent' };
+    this.#memory = { ...this.#memory, streaming };
+  }
+
   namesInForce(inForce: NamesInForce): void {
     const { streaming } = this.#memory;
     this.#memory = { ...this.#memory, streaming: { ...streaming, inForce } };

@@ -27,6 +27,8 @@ export interface StreamingMemory {
   readonly primarySince: number | null;
   /** synchronous_standby_names that this agent brought into force for every process. */
   readonly inForce: NamesInForce | null;
+  /** A write of `/sync` may still take effect: until another one has, nothing is built on what is seen. */
+  readonly syncUnsettled: boolean;
   /** Since when commits have been waiting for standbys without a break; null while none waits. */
   readonly waitingSince: number | null;
   /** By application name in lower case. */
@@ -36,6 +38,7 @@ export interface StreamingMemory {
 export const NO_STREAMING: StreamingMemory = {
   primarySince: null,
   inForce: null,
+  syncUnsettled: false,
   waitingSince: null,
   standbys: {},
 };
@@ -72,6 +75,7 @@ export function rememberStreaming(
   return {
     primarySince: before.primarySince ?? now,
     inForce: inForce?.names === sql.synchronousStandbyNames ? inForce : null,
+    syncUnsettled: before.syncUnsettled,
     waitingSince: sql.commitsWait ? (before.waitingSince ?? now) : null,
     standbys: { ...Object.fromEntries(kept), ...progressOf(before, now, sql, members) },
   };

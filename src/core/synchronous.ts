@@ -84,7 +84,11 @@ function synchronize(s: Situation, sql: SqlFacts): Next | null {
   const required = parseRequirement(sql.synchronousStandbyNames);
   const { inForce } = seen.memory.streaming;
   const state = { promised, required, inForce: inForce !== null, holders: holders(s, sql) };
-  return carriedOut(s, nextStep(state, wanted), wanted.why);
+  const next = carriedOut(s, nextStep(state, wanted), wanted.why);
+  if (next?.step?.do !== 'setSynchronousNames' || !seen.memory.streaming.syncUnsettled) return next;
+  // It would take effect on a revision that is gone then.
+  const { leader, standbys, quorum } = sync;
+  return write(s, { leader, standbys, quorum }, 'what became of an earlier write is not known');
 }
 
 function carriedOut(s: Situation, next: GuaranteeStep, why: string): Next | null {

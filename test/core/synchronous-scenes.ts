@@ -49,6 +49,7 @@ export const members = (...change: readonly Member[]): readonly Member[] => {
 export const alive: StreamingMemory = {
   primarySince: given.NOW - 3_600_000,
   inForce: null,
+  syncUnsettled: false,
   waitingSince: null,
   standbys: {},
 };

@@ -45,6 +45,12 @@ const priority: readonly Case[] = [
     because: 'PostgreSQL waits for a standby before it is named',
   },
   {
+    given: 'a write of /sync that may still take effect',
+    bent: { sync: named([]), memory: { syncUnsettled: true } },
+    does: ['sync n1:/0@40'],
+    because: 'it must not change the promise behind the back of what keeps it',
+  },
+  {
     given: 'the names are there, but not known to be in force',
     bent: { sync: named([]), names: '"n2"' },
     does: ['names "n2"'],
