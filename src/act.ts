@@ -18,8 +18,8 @@ export interface ActOptions extends WorkOptions {
   readonly onHistoryWritten: (timeline: number) => void;
   /** Between the two, what becomes of a write of `/sync` is not known. */
   readonly onSyncWrite: (state: 'sent' | 'settled') => void;
-  /** synchronous_standby_names came into force. */
-  readonly onNamesInForce: (names: NamesInForce) => void;
+  /** synchronous_standby_names came into force; null: from now on it is not known which are. */
+  readonly onNamesInForce: (names: NamesInForce | null) => void;
 }
 
 const ORPHANS_TIMEOUT_MS = 5_000;
@@ -139,6 +139,8 @@ export class Act {
     this.#leadership();
     const { deadline } = lease.facts();
     refuseUnless(deadline !== null && clock.now() < deadline, 'the lease is not proven');
+    // Late, they may come into force behind our back: then nothing may rely on the former ones.
+    this.#options.onNamesInForce(null);
     const inForce = await postgres.setSynchronousNames(names, NAMES_TIMEOUT_MS);
     if (inForce.flushedLsn === null) return;
     this.#options.onNamesInForce({

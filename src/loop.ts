@@ -87,7 +87,7 @@ export class Loop {
     this.#memory = { ...this.#memory, streaming };
   }
 
-  namesInForce(inForce: NamesInForce): void {
+  namesInForce(inForce: NamesInForce | null): void {
     const { streaming } = this.#memory;
     this.#memory = { ...this.#memory, streaming: { ...streaming, inForce } };
   }

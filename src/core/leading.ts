@@ -1,6 +1,5 @@
 /** This node holds the leader key (contract 5.8, 5.10; rules S1, S2, F4; field D6, D69). */
 import { failoverPossible, handoverCandidates, nextTimeline } from './candidates.ts';
-import { clusterTimeline } from './history.ts';
 import type { Decision, Observation, Step } from './model.ts';
 import {
   decision,
@@ -10,8 +9,8 @@ import {
   type Situation,
   stopHangs,
 } from './rules.ts';
-import { wantedSlots } from './slots.ts';
 import { beforePromotion, waitsFor, watchMs } from './synchronous.ts';
+import { upkeep } from './upkeep.ts';
 import { activeSync } from './vouching.ts';
 
 const SOON_MS = 200;
@@ -80,36 +79,16 @@ function unproven({ seen, ours, mayWrite }: Situation): Decision | null {
 }
 
 function steady(s: Situation): Decision | null {
-  const { seen, ours, cluster, sql } = s;
+  const { seen, ours, sql } = s;
   if (!ours || !runsAsPrimary(s) || sql === null) return null;
-  const steps: Step[] = [];
-  if (cluster.initialize.kind !== 'initialized') {
-    steps.push({ do: 'writeInitialize', systemIdentifier: sql.systemIdentifier });
-  }
-  if (cluster.config.kind === 'absent') steps.push({ do: 'writeConfig' });
-  const timeline = sql.timeline;
-  if (
-    timeline !== null &&
-    seen.memory.historyWrittenFor !== timeline &&
-    historyIsBehind(s, timeline)
-  ) {
-    steps.push({ do: 'writeHistory', timeline });
-  }
-  const slots = wantedSlots(s);
-  if (slots !== null) steps.push(slots);
   const waiting = waitsFor(s);
   return decision(
     seen,
     'lead.steady',
     `no action. I am (${seen.name}), the leader with the lock${waiting === null ? '' : `; ${waiting}`}`,
-    steps,
+    upkeep(s),
     watchMs(s),
   );
-}
-
-function historyIsBehind({ cluster }: Situation, timeline: number): boolean {
-  if (cluster.history === null) return timeline > 1;
-  return clusterTimeline(cluster.history) !== timeline;
 }
 
 function promoteFailed(s: Situation): Decision | null {

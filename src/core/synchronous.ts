@@ -29,6 +29,7 @@ import type { Decision, Member, SqlFacts, Step, WalSenderFacts } from './model.t
 import { decision, type Rule, runsAsPrimary, type Situation } from './rules.ts';
 import { slotName } from './slots.ts';
 import { isStalled } from './streaming.ts';
+import { upkeep } from './upkeep.ts';
 
 /** From look to look while standbys have to be watched: PostgreSQL has no event for their end (F1), ms. */
 export const WATCH_MS = 250;
@@ -57,7 +58,8 @@ function decided(s: Situation, kind: Step['do']): Decision | null {
   const next = s.sql === null ? null : synchronize(s, s.sql);
   if (next === null || next.step?.do !== kind) return null;
   const rule = kind === 'writeSync' ? 'sync.write' : 'sync.names';
-  return decision(s.seen, rule, next.why, [next.step], SOON_MS);
+  // A step that fails again and again must not keep the rest from being done.
+  return decision(s.seen, rule, next.why, [...upkeep(s), next.step], SOON_MS);
 }
 
 /** What the leader waits for before synchronous replication is as configured; null: nothing. */
@@ -147,12 +149,12 @@ function isOwn({ leader }: SyncContent, name: string): boolean {
 }
 
 /** Standbys that have flushed all that was acknowledged before the present names came into force. */
-function holders({ seen }: Situation, sql: SqlFacts): readonly string[] {
-  const { inForce } = seen.memory.streaming;
+function holders(s: Situation, sql: SqlFacts): readonly string[] {
+  const { inForce } = s.seen.memory.streaming;
   if (inForce === null) return [];
-  return sql.walSenders
-    .filter(({ state, flushLsn }) => state === 'streaming' && (flushLsn ?? -1) >= inForce.lsn)
-    .map(({ applicationName }) => applicationName);
+  return s.cluster.members
+    .filter((member) => (senderOf(s, sql, member)?.flushLsn ?? -1) >= inForce.lsn)
+    .map(({ name }) => name);
 }
 
 /** The one connection of a member that counts: streaming, on the member's own slot. */
@@ -202,7 +204,7 @@ function comingBack(s: Situation): readonly Member[] {
   const { seen, cluster } = s;
   const { streaming } = seen.memory;
   return cluster.members.filter((member) => {
-    if (!mayConfirm(s, member)) return false;
+    if (!mayConfirm(s, member) || member.state === 'stopped') return false;
     const last = streaming.standbys[member.name.toLowerCase()]?.streamingAt;
     return (
       seen.now - Math.max(last ?? 0, streaming.primarySince ?? seen.now) < seen.settings.ttlMs / 2
