@@ -9,7 +9,7 @@ import { primaryConninfo, writePgpass } from './conninfo.ts';
 import type { RequiredSettings } from './controlfile.ts';
 import { exists, isMissing, readIfThere } from './disk.ts';
 import { restoreCopies, writeFiles } from './files.ts';
-import { SynchronousNames } from './names.ts';
+import { type FirstNames, SynchronousNames } from './names.ts';
 import type { Listen, LocalPostgresOptions, Places } from './options.ts';
 import type { ServerSettings } from './postgres.ts';
 import { slotName } from './slots.ts';
@@ -36,6 +36,8 @@ export class Configuration {
   #settings = DEFAULTS;
   #required: RequiredSettings | null = null;
   readonly #names = new SynchronousNames();
+  /** Names were set where none were, and it is not yet known that commits wait; null: nothing is open. */
+  firstNames: FirstNames | null = null;
 
   constructor(options: LocalPostgresOptions, places: Places, listen: Listen) {
     this.#options = options;

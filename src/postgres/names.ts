@@ -9,6 +9,12 @@ import type { ServerSettings } from './postgres.ts';
 
 const NAME = 'synchronous_standby_names';
 
+/** From no names to some. */
+export interface FirstNames {
+  /** In progress; null: to be asked for. */
+  checkpoint: Promise<void> | null;
+}
+
 export class SynchronousNames {
   /** As last set for this server; null: nothing was set in this agent's life. */
   #names: string | null = null;

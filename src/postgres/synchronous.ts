@@ -1,10 +1,11 @@
 /** Synchronous replication on the local server: what commits wait for (contract 5.15; rule S2). */
 import { escapeLiteral } from 'pg';
-import { TimeoutError } from '../clock.ts';
+import { TimeoutError, within } from '../clock.ts';
 import { parseLsn } from '../core/lsn.ts';
 import { messageOf } from './disk.ts';
 import { TIME } from './facts.ts';
 import { withOwnSession } from './localsession.ts';
+import type { FirstNames } from './names.ts';
 import type { Parts } from './parts.ts';
 import { type Postgres, PostgresError } from './postgres.ts';
 import { readProcess, signalProcess } from './proc.ts';
@@ -35,11 +36,17 @@ export async function setSynchronousNames(
     if (running === null) throw new PostgresError('PostgreSQL does not run');
     const before = await withOwnSession(parts, '', look);
     configuration.synchronousNames = names;
-    if (await configuration.write(await configuration.current())) signalProcess(running, 'SIGHUP');
     const wanted = names ?? configuration.settings.parameters.synchronous_standby_names ?? '';
+    const changed = await configuration.write(await configuration.current());
+    if (changed || before.names !== wanted) signalProcess(running, 'SIGHUP');
+    if (wanted === '') configuration.firstNames = null;
+    else if (before.names === '') configuration.firstNames = { checkpoint: null };
     const inForce = await untilInForce(parts, wanted, names === null ? before : null, deadline);
-    if (before.names !== '' || wanted === '') return inForce;
-    await throughCheckpointer(parts);
+    const first = configuration.firstNames;
+    if (first === null) return inForce;
+    first.checkpoint ??= throughCheckpointer(parts, first);
+    const left = Math.max(1, deadline - clock.now());
+    await within(clock, left, 'a checkpoint, from which on commits wait', first.checkpoint);
     return await withOwnSession(parts, '', look);
   } catch (error) {
     throw new PostgresError(`synchronous_standby_names: ${messageOf(error)}`, { cause: error });
@@ -80,12 +87,19 @@ async function look(session: Session): Promise<InForce> {
 
 /**
  * Whether commits wait at all is a flag that the checkpointer sets, between two pieces of its work.
- * A checkpoint that is asked for now begins after it has read its settings.
+ * A checkpoint that is asked for after the reload begins after it has read its settings. It may take
+ * longer than anybody can wait at one time, so it goes on by itself, and is asked for again if it fails.
  */
-async function throughCheckpointer(parts: Parts): Promise<void> {
-  await withOwnSession(parts, '-c statement_timeout=0', async (session) => {
+function throughCheckpointer(parts: Parts, first: FirstNames): Promise<void> {
+  const { configuration } = parts;
+  const done = withOwnSession(parts, '-c statement_timeout=0', async (session) => {
     await session.query('CHECKPOINT', CHECKPOINT_MS);
+    if (configuration.firstNames === first) configuration.firstNames = null;
   });
+  done.catch(() => {
+    first.checkpoint = null;
+  });
+  return done;
 }
 
 /** @throws PostgresError */
