@@ -297,6 +297,8 @@ describe('tags', () => {
   it.each([
     ['{}', { nofailover: false, failoverPriority: 1, raw: {} }],
     ['{nofailover: yes}', { nofailover: true, failoverPriority: 0, raw: { nofailover: true } }],
+    ['{sync_priority: 0}', { nosync: true, syncPriority: 0, raw: { sync_priority: 0 } }],
+    ['{sync_priority: 3}', { nosync: false, syncPriority: 3, raw: { sync_priority: 3 } }],
     [
       '{failover_priority: 0}',
       { nofailover: true, failoverPriority: 0, raw: { failover_priority: 0 } },
@@ -337,7 +339,7 @@ describe('tags', () => {
     ],
     [
       '{nosync: on, sync_priority: 2}',
-      {},
+      { nosync: true, syncPriority: 0 },
       'Conflicting configuration between nosync: True and sync_priority: 2. Defaulting to nosync: True',
     ],
   ])('%s contradict each other', (written, expected, warning) => {

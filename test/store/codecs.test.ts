@@ -271,6 +271,17 @@ describe('what Patroni tolerates is tolerated', () => {
   ])('tags %j', (raw, nofailover, failoverPriority) => {
     expect(decodeTags(raw)).toMatchObject({ nofailover, failoverPriority });
   });
+
+  test.each([
+    [{}, false, 1],
+    [{ nosync: true, sync_priority: 5 }, true, 5],
+    [{ sync_priority: 0 }, true, 0],
+    [{ sync_priority: '2' }, false, 2],
+    [{ nosync: false, sync_priority: 0 }, false, 1],
+    [{ nosync: { x: 1 }, sync_priority: 'much' }, false, 1],
+  ])('tags %j as a synchronous standby', (raw, nosync, syncPriority) => {
+    expect(decodeTags(raw)).toMatchObject({ nosync, syncPriority });
+  });
 });
 
 describe('what cannot be read is reported and not absent', () => {
