@@ -197,8 +197,9 @@ export class Loop {
   /** Asked as long as decisions say so; published before anything else is done. */
   #withdraw(decision: Decision): void {
     // What it was asked for goes on: a copy that is being made confirms nothing.
-    const working = this.#options.jobs.running && this.#memory.withdrawingSince !== null;
-    const asked = working || decision.steps.some((step) => step.do === 'withdraw');
+    const begins = decision.steps.some((step) => step.do === 'startJob');
+    const works = this.#memory.withdrawingSince !== null && (begins || this.#options.jobs.running);
+    const asked = works || decision.steps.some((step) => step.do === 'withdraw');
     const since = asked ? (this.#memory.withdrawingSince ?? this.#options.clock.now()) : null;
     this.#memory = { ...this.#memory, withdrawingSince: since };
     this.#options.status.withdrawing = asked;

@@ -65,6 +65,9 @@ function begin(
   plan: Exclude<ReturnType<typeof restartAs>, string>,
   { timeoutMs, id }: Pick<RestartRequest, 'timeoutMs'> & { readonly id?: number },
 ): Decision {
+  // Commits would wait for it (contract 5.19).
+  const leaving = plan.as === 'standby' ? withdraw(s, rule, 'restarting') : null;
+  if (leaving !== null) return leaving;
   return decision(
     s.seen,
     rule,

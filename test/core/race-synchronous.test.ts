@@ -290,6 +290,16 @@ describe('a member that /sync names leaves it first', () => {
       request: { do: 'reinitialize', id: 1, force: false, fromLeader: false },
       memory: given.memory({ lastRole: 'replica', withdrawingSince }),
     });
+  const restarting = (
+    standbys: readonly string[],
+    withdrawingSince: number | null,
+  ): Observation => {
+    const filter = { role: null, olderThan: null, pendingOnly: false };
+    return {
+      ...reinitialize(standbys, withdrawingSince),
+      request: { do: 'restart', id: 1, filter, timeoutMs: null },
+    };
+  };
   const stopping = (standbys: readonly string[], withdrawingSince: number | null): Observation =>
     given.replica({
       settings: given.settings({ synchronousMode: 'on' }),
@@ -303,6 +313,7 @@ describe('a member that /sync names leaves it first', () => {
     ['clone', empty],
     ['reinitialize', reinitialize],
     ['stop', stopping],
+    ['restart', restarting],
   ] as const)('before %s', (_what, bent) => {
     expect(decide(bent(['n2'], null)).steps).toEqual([{ do: 'withdraw' }]);
     expect(decide(bent(['n2'], given.NOW - 19_999)).steps).toEqual([{ do: 'withdraw' }]);
