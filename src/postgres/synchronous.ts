@@ -39,6 +39,8 @@ export async function setSynchronousNames(
     const wanted = names ?? configuration.settings.parameters.synchronous_standby_names ?? '';
     const changed = await configuration.write(await configuration.current());
     if (changed || before.names !== wanted) signalProcess(running, 'SIGHUP');
+    // The file says it already: what else is in force stands above it, and is the user's too.
+    if (names === null && !changed) return before;
     if (wanted === '') configuration.firstNames = null;
     else if (before.names === '') configuration.firstNames = { checkpoint: null };
     const inForce = await untilInForce(parts, wanted, names === null ? before : null, deadline);

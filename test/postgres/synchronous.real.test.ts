@@ -90,6 +90,8 @@ test('what stands above is named, and nothing is taken for in force', async () =
   await lab.ask(a, "ALTER SYSTEM SET synchronous_standby_names = 'mine'");
   await lab.ask(a, 'SELECT pg_reload_conf()');
   await expect(a.postgres.setSynchronousNames('"b"', 300)).rejects.toThrow('ALTER SYSTEM');
+  expect(await a.postgres.setSynchronousNames(null, 300)).toMatchObject({ names: 'mine' });
+  expect(await a.postgres.setSynchronousNames(null, 60_000)).toMatchObject({ names: 'mine' });
   await lab.ask(a, 'ALTER SYSTEM RESET synchronous_standby_names');
   expect(await a.postgres.setSynchronousNames('"b"', 60_000)).toMatchObject({ names: '"b"' });
 });
