@@ -4,6 +4,7 @@
  */
 import { recordedHistory } from './core/history.ts';
 import type { ClusterView, Observation, Step } from './core/model.ts';
+import type { NamesInForce } from './core/streaming.ts';
 import type { Failsafe } from './failsafe/failsafe.ts';
 import type { Leadership, Store } from './store/store.ts';
 import { clusterOf, refuseUnless, StepRefused, Work, type WorkOptions } from './work.ts';
@@ -17,9 +18,14 @@ export interface ActOptions extends WorkOptions {
   readonly initialConfig: () => Readonly<Record<string, unknown>>;
   /** `/history` is up to date for this timeline. */
   readonly onHistoryWritten: (timeline: number) => void;
+  /** Between the two, what becomes of a write of `/sync` is not known. */
+  readonly onSyncWrite: (state: 'sent' | 'settled') => void;
+  /** synchronous_standby_names came into force; null: from now on it is not known which are. */
+  readonly onNamesInForce: (names: NamesInForce | null) => void;
 }
 
 const ORPHANS_TIMEOUT_MS = 5_000;
+const NAMES_TIMEOUT_MS = 2_000;
 
 export class Act {
   readonly #options: ActOptions;
@@ -59,6 +65,10 @@ export class Act {
         return;
       case 'slots':
         return postgres.slots(step);
+      case 'writeSync':
+      case 'setSynchronousNames':
+      case 'endSender':
+        return this.#synchronize(step);
       case 'killEverything':
         postgres.freezeEverything();
         postgres.killEverything();
@@ -93,8 +103,9 @@ export class Act {
         this.#options.log('info', `the scheduled restart is gone: ${step.why}`);
         this.#options.requests.unschedule();
         return;
+      case 'withdraw':
       case 'exit':
-        // The loop's to carry out: it ends the process after everything before it.
+        // The loop's to carry out: the member key says the one, the process ends with the other.
         return;
     }
   }
@@ -103,6 +114,42 @@ export class Act {
     const { leadership } = this.#options.lease;
     if (leadership === null) throw new StepRefused('no longer the leader');
     return leadership;
+  }
+
+  async #synchronize(
+    step: Extract<Step, { do: 'writeSync' | 'setSynchronousNames' | 'endSender' }>,
+  ): Promise<void> {
+    const { store, postgres } = this.#options;
+    switch (step.do) {
+      case 'writeSync': {
+        const leadership = this.#leadership();
+        this.#options.onSyncWrite('sent');
+        const written = await store.writeSync(leadership, step.content, step.modRevision);
+        this.#options.onSyncWrite('settled');
+        return refuseUnless(written, 'no longer the leader, or /sync has changed');
+      }
+      case 'setSynchronousNames':
+        return this.#setSynchronousNames(step.names);
+      case 'endSender':
+        return postgres.endSender(step.pid, step.startedAt);
+    }
+  }
+
+  /** The store was told before, as leader; that must still be so when commits stop waiting (S2). */
+  async #setSynchronousNames(names: string | null): Promise<void> {
+    const { postgres, lease, clock } = this.#options;
+    this.#leadership();
+    const { deadline } = lease.facts();
+    refuseUnless(deadline !== null && clock.now() < deadline, 'the lease is not proven');
+    // Late, they may come into force behind our back: then nothing may rely on the former ones.
+    this.#options.onNamesInForce(null);
+    const inForce = await postgres.setSynchronousNames(names, NAMES_TIMEOUT_MS);
+    if (inForce.flushedLsn === null) return;
+    this.#options.onNamesInForce({
+      names: inForce.names,
+      lsn: inForce.flushedLsn,
+      ofUser: names === null,
+    });
   }
 
   async #finishBootstrap(systemIdentifier: string, ttlMs: number): Promise<void> {

@@ -7,6 +7,7 @@ import type { Clock } from './clock.ts';
 import { decide } from './core/decide.ts';
 import type { Decision, Memory, Observation } from './core/model.ts';
 import type { Settings } from './core/settings.ts';
+import type { NamesInForce } from './core/streaming.ts';
 import type { Failsafe } from './failsafe/failsafe.ts';
 import type { Fence } from './fence/fence.ts';
 import type { Jobs } from './jobs.ts';
@@ -95,6 +96,16 @@ export class Loop {
     this.#memory = { ...this.#memory, historyWrittenFor: timeline };
   }
 
+  syncWrite(state: 'sent' | 'settled'): void {
+    const streaming = { ...this.#memory.streaming, syncUnsettled: state === 'sent' };
+    this.#memory = { ...this.#memory, streaming };
+  }
+
+  namesInForce(inForce: NamesInForce | null): void {
+    const { streaming } = this.#memory;
+    this.#memory = { ...this.#memory, streaming: { ...streaming, inForce } };
+  }
+
   /** Ticks until a decision says to exit. Never rejects. */
   async run(): Promise<Exit> {
     const { clock, status } = this.#options;
@@ -173,6 +184,7 @@ export class Loop {
       memory: this.#memory,
     });
     const decision = decide(observation);
+    this.#withdraw(decision);
     this.#tell(decision, observation);
     status.decided(decision, sources.clock.now() + decision.wakeInMs);
     const done = await this.#act(decision, observation);
@@ -209,6 +221,17 @@ export class Loop {
     if (ended >= since) return;
     fence.disarm();
     lease.clearDeadline();
+  }
+
+  /** Asked as long as decisions say so; published before anything else is done. */
+  #withdraw(decision: Decision): void {
+    // What it was asked for goes on: a copy that is being made confirms nothing.
+    const begins = decision.steps.some((step) => step.do === 'startJob');
+    const works = this.#memory.withdrawingSince !== null && (begins || this.#options.jobs.running);
+    const asked = works || decision.steps.some((step) => step.do === 'withdraw');
+    const since = asked ? (this.#memory.withdrawingSince ?? this.#options.clock.now()) : null;
+    this.#memory = { ...this.#memory, withdrawingSince: since };
+    this.#options.status.withdrawing = asked;
   }
 
   #tell(decision: Decision, observation: Observation): void {

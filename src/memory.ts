@@ -10,6 +10,7 @@ import type {
   Memory,
   PostgresFacts,
 } from './core/model.ts';
+import { NO_STREAMING, rememberStreaming } from './core/streaming.ts';
 
 /** Failures kept: enough for the longest pause between tries. */
 const FAILURES_KEPT = 10;
@@ -46,6 +47,8 @@ export function newMemory(
     postmaster: null,
     crashes: [],
     failedHandover: null,
+    streaming: NO_STREAMING,
+    withdrawingSince: null,
   };
 }
 
@@ -76,6 +79,7 @@ export function remember(before: Memory, look: Look): Memory {
       sql?.inRecovery === true && !streaming ? (before.notStreamingSince ?? now) : null,
     ...crashes(before, look),
     failedHandover: failedHandover(before, look),
+    streaming: rememberStreaming(before.streaming, now, postgres, look.cluster),
   };
 }
 

@@ -226,6 +226,8 @@ const Body = z.object({
   tags: z.record(z.string(), z.unknown()).nullish(),
   watchdog_failed: z.boolean().optional(),
   patroni: z.object({ name: z.string().optional() }).optional(),
+  replication_state: z.string().nullish(),
+  tenure: z.object({ receiving: z.boolean().optional() }).optional(),
 });
 
 /** Reads an answer of a Tenure or Patroni agent that was asked as `name`. Never throws. */
@@ -241,7 +243,7 @@ export function parsePeer(name: string, text: string): Answer {
     const issue = parsed.error.issues[0];
     return unknown(`the answer has a bad ${issue?.path.join('.') || 'shape'}: ${issue?.message}`);
   }
-  const { role, timeline, tags, watchdog_failed, patroni } = parsed.data;
+  const { role, timeline, tags, watchdog_failed, replication_state, patroni, tenure } = parsed.data;
   // A reused address must not lend one member's position to another.
   if (patroni?.name !== undefined && patroni.name !== name) {
     return unknown(`the answer is from ${patroni.name}`);
@@ -262,6 +264,7 @@ export function parsePeer(name: string, text: string): Answer {
       timeline: timeline || null,
       tags: parseTags(tags ?? {}),
       watchdogFailed: watchdog_failed === true,
+      receiving: tenure?.receiving ?? replication_state === 'streaming',
     },
   };
 }
@@ -280,12 +283,16 @@ function parseTags(raw: Readonly<Record<string, unknown>>): Tags {
   const priority = String(raw.failover_priority);
   const published = /^-?\d+$/.test(priority) ? Number(priority) : 1;
   const nofailover = raw.nofailover === undefined ? published <= 0 : Boolean(raw.nofailover);
+  const syncPriority = /^-?\d+$/.test(String(raw.sync_priority)) ? Number(raw.sync_priority) : 1;
+  const nosync = raw.nosync === undefined ? syncPriority <= 0 : Boolean(raw.nosync);
   return {
     nofailover,
     failoverPriority: nofailover ? 0 : Math.max(1, published),
     noloadbalance: Boolean(raw.noloadbalance),
     clonefrom: Boolean(raw.clonefrom),
     nostream: Boolean(raw.nostream),
+    nosync,
+    syncPriority: nosync ? 0 : Math.max(1, syncPriority),
     replicatefrom: typeof raw.replicatefrom === 'string' ? raw.replicatefrom : null,
     raw,
   };

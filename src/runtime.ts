@@ -267,6 +267,8 @@ export class Runtime {
       initialConfig: () => policy.initialConfig,
       log: say,
       onHistoryWritten: (timeline) => this.#loop?.historyWritten(timeline),
+      onSyncWrite: (state) => this.#loop?.syncWrite(state),
+      onNamesInForce: (names) => this.#loop?.namesInForce(names),
     });
     return new Loop({
       ...common,

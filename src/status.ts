@@ -83,6 +83,7 @@ export class Status implements StatusSource {
   #memory: Memory | null = null;
   #nextTickDue: number;
   #gone: string | null = null;
+  #withdrawing = false;
   #goneAt: number | null = null;
   #seenSince = Number.NEGATIVE_INFINITY;
 
@@ -111,6 +112,11 @@ export class Status implements StatusSource {
 
   set settings(settings: Settings) {
     this.#settings = settings;
+  }
+
+  /** This member asks not to be a synchronous standby, whatever its tags say (contract 5.12). */
+  set withdrawing(withdrawing: boolean) {
+    this.#withdrawing = withdrawing;
   }
 
   /** Calls `listener` whenever there may be something new to see; the returned function ends that. */
@@ -210,7 +216,7 @@ export class Status implements StatusSource {
       role: now.role,
       version: PATRONI_PROTOCOL_VERSION,
       checkpointAfterPromote: checkpointDone || now.role !== 'primary',
-      tags: now.settings.tags,
+      tags: this.#withdrawing ? withdrawn(now.settings.tags) : now.settings.tags,
       pendingRestart: now.pendingRestart.length > 0,
       pendingRestartReason: pendingReasons(now.pendingRestart),
       scheduledRestart:
@@ -284,4 +290,10 @@ export class Status implements StatusSource {
       return this.#lease.facts().holdsLeaderKey ? 'primary' : 'demoted';
     return this.#memory?.lastRole ?? 'replica';
   }
+}
+
+/** As Patroni publishes it while a synchronous standby shuts down or restarts (contract 5.12). */
+function withdrawn(tags: Settings['tags']): Settings['tags'] {
+  const raw = { ...tags.raw, nosync: true, sync_priority: 0 };
+  return { ...tags, nosync: true, syncPriority: 0, raw };
 }

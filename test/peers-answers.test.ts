@@ -19,6 +19,26 @@ describe('reading an answer (C-3.3)', () => {
     });
   });
 
+  test('whether it could still acknowledge to a former leader (S5)', () => {
+    const receiving = (answer: ReturnType<typeof parsePeer>): unknown =>
+      answer.known && answer.value.receiving;
+    const own = (change: Parameters<typeof replicaSql>[0]): unknown =>
+      receiving(
+        parsePeer(
+          'n2',
+          JSON.stringify(patroniBody(replica({ postgres: postgres(replicaSql(change)) }))),
+        ),
+      );
+    expect(own({})).toBe(true);
+    // It would come back: the upstream is configured.
+    expect(own({ walReceiver: null, follows: true })).toBe(true);
+    expect(own({ walReceiver: null, follows: false })).toBe(false);
+    // Patroni says only whether it streams.
+    expect(receiving(parsePeer('n2', fixture('replica-patroni.txt')))).toBe(true);
+    const cut = { ...JSON.parse(fixture('replica-patroni.txt')), replication_state: undefined };
+    expect(receiving(parsePeer('n2', JSON.stringify(cut)))).toBe(false);
+  });
+
   test('of our own', () => {
     expect(parsePeer('n1', JSON.stringify(patroniBody(primary())))).toMatchObject({
       known: true,

@@ -57,15 +57,10 @@ export type SyncRole = 'sync_standby' | 'quorum_standby';
  * names a leader; names there are compared without case (C-2.3).
  */
 export function syncRole(snapshot: Snapshot, view: ClusterView, name: string): SyncRole | null {
-  if (!snapshot.settings.synchronousMode || !view.sync?.leader) return null;
+  if (snapshot.settings.synchronousMode === 'off' || !view.sync?.leader) return null;
   const wanted = name.toLowerCase();
   if (!view.sync.standbys.some((standby) => standby.toLowerCase() === wanted)) return null;
-  return isQuorumMode(view) ? 'quorum_standby' : 'sync_standby';
-}
-
-function isQuorumMode(view: ClusterView): boolean {
-  if (view.config.kind !== 'valid') return false;
-  return String(view.config.values.synchronous_mode).toLowerCase() === 'quorum';
+  return snapshot.settings.synchronousMode === 'quorum' ? 'quorum_standby' : 'sync_standby';
 }
 
 /** What can be said while PostgreSQL gives no answer: nothing of what it said before (rule S4). */

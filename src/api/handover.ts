@@ -2,8 +2,9 @@
  * `POST /switchover`, `POST /failover`, `DELETE /switchover` (C-3.7): validation in Patroni's order
  * and words, then the failover key. The leader does the work; any node may be asked.
  */
-import { candidateProblem, isSynchronous } from '../core/handing.ts';
+import { candidateProblem } from '../core/handing.ts';
 import type { ClusterView, Member, PeerFacts } from '../core/model.ts';
+import { isSynchronous } from '../core/vouching.ts';
 import { awaitLeader } from './awaiting.ts';
 import { type Operator, type Reply, reply } from './operator.ts';
 import { parseSchedule } from './scheduling.ts';
@@ -97,9 +98,11 @@ async function refusedNow(
   const { action, leader, candidate } = wish;
   if (leader !== null && cluster.leader?.name !== leader)
     return reply(412, 'leader name does not match');
-  const synchronous = operator.snapshot().settings.synchronousMode && !isQuorum(cluster);
+  const { synchronousMode } = operator.snapshot().settings;
+  const synchronous = synchronousMode !== 'off';
   if (candidate !== null) {
-    if (action === 'switchover' && synchronous && !isSynchronous(candidate, cluster))
+    const must = action === 'switchover' && synchronousMode === 'on';
+    if (must && !isSynchronous(candidate, cluster))
       return reply(412, 'candidate name does not match with sync_standby');
     if (!cluster.members.some(({ name }) => name === candidate))
       return reply(412, 'candidate does not exists');
@@ -122,11 +125,6 @@ async function refusedNow(
     `${action} is not possible: no good candidates have been found`,
     problems.join('; '),
   );
-}
-
-function isQuorum({ config }: ClusterView): boolean {
-  const mode = config.kind === 'valid' ? config.values.synchronous_mode : undefined;
-  return String(mode).toLowerCase() === 'quorum';
 }
 
 /** The leader is asked as well: what it stands at now is what a candidate is held against (F3). */

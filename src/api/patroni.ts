@@ -110,7 +110,15 @@ function tenureFields(snapshot: Snapshot): Fields {
     },
     guard: snapshot.guard.state,
     job: job && jobFields(job, now),
+    ...receivingFields(snapshot),
   };
+}
+
+/** Others count a vote only of a member that can acknowledge nothing more to the former leader (S5). */
+function receivingFields({ postgres }: Snapshot): Fields {
+  if (!postgres?.sql.known || !postgres.sql.value.inRecovery) return {};
+  const { follows, walReceiver } = postgres.sql.value;
+  return { receiving: follows || walReceiver !== null };
 }
 
 function jobFields(job: JobState, now: number): Fields {

@@ -45,16 +45,18 @@ export function effectiveSettings(
   );
   warnings.push(...timing.warnings);
   const useSlots = read.postgresql.use_slots ?? true;
+  const server = serverSettings(config, read, useSlots, warnings);
   const settings: Settings = {
     ...timing.timing,
     ...policy(config, read),
     useSlots,
-    synchronousMode: asksForSynchronous(read),
+    ...synchronousPolicy(read),
     standbyCluster: asksForStandbyCluster(read),
     tags: effectiveTags(config.tags),
     mayBootstrap: config.bootstrap !== undefined,
+    userSynchronousStandbyNames: server.parameters.synchronous_standby_names ?? '',
   };
-  return { settings, server: serverSettings(config, read, useSlots, warnings), warnings };
+  return { settings, server, warnings };
 }
 
 function policy(config: Config, { values, postgresql }: Dynamic) {
@@ -100,13 +102,26 @@ function serverSettings(
       warnings,
     ),
     useSlots,
+    synchronous: synchronousPolicy(read).synchronousMode !== 'off',
   };
 }
 
 /** What is not understood as "off" is taken as asked for: to ignore it could cost commits. */
-function asksForSynchronous({ values, raw }: Dynamic): boolean {
-  if (raw.synchronous_mode === undefined) return false;
-  return !['off', 'false', 'no', '0'].includes(values.synchronous_mode ?? '');
+function synchronousMode({ values, raw }: Dynamic): Settings['synchronousMode'] {
+  if (raw.synchronous_mode === undefined) return 'off';
+  if (values.synchronous_mode === 'quorum') return 'quorum';
+  return ['off', 'false', 'no', '0'].includes(values.synchronous_mode ?? '') ? 'off' : 'on';
+}
+
+function synchronousPolicy(read: Dynamic) {
+  const { values } = read;
+  return {
+    // A standby cluster's own setting does not apply (C-5.15).
+    synchronousMode: asksForStandbyCluster(read) ? ('off' as const) : synchronousMode(read),
+    synchronousModeStrict: values.synchronous_mode_strict ?? false,
+    synchronousNodeCount: values.synchronous_node_count ?? 1,
+    maximumLagOnSyncnode: values.maximum_lag_on_syncnode ?? -1,
+  };
 }
 
 function asksForStandbyCluster({ raw }: Dynamic): boolean {
@@ -120,11 +135,6 @@ function asksForStandbyCluster({ raw }: Dynamic): boolean {
 
 function missingFeatures(read: Dynamic): string[] {
   const warnings: string[] = [];
-  if (asksForSynchronous(read)) {
-    warnings.push(
-      '/config synchronous_mode is not supported yet: this member does not keep commits on standbys',
-    );
-  }
   if (asksForStandbyCluster(read)) warnings.push('/config standby_cluster is not supported yet');
   return warnings;
 }

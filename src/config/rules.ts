@@ -3,7 +3,6 @@ import { faultLine, valueAt } from './errors.ts';
 import type { Config } from './load.ts';
 import type { Tree } from './merge.ts';
 import { tagConflicts } from './tags.ts';
-import { parseBoolean } from './values.ts';
 
 /** Values with which the daemon does not start: acting as if they were not there could cost data. */
 export function refusals(tree: Tree): string[] {
@@ -12,13 +11,6 @@ export function refusals(tree: Tree): string[] {
     faults.push(faultLine(tree, path, allowed));
   };
   const at = (...path: string[]): unknown => valueAt(tree, path);
-  const mode = at('bootstrap', 'dcs', 'synchronous_mode');
-  if (mode !== undefined && parseBoolean(mode) !== false) {
-    refuse(
-      ['bootstrap', 'dcs', 'synchronous_mode'],
-      'off (synchronous replication is not supported yet: commits would be promised more than they get)',
-    );
-  }
   if (at('bootstrap', 'dcs', 'standby_cluster') !== undefined) {
     refuse(
       ['bootstrap', 'dcs', 'standby_cluster'],

@@ -79,17 +79,24 @@ export const dynamicSchema = z.looseObject(
       .optional()
       .meta({
         description:
-          'Only off: synchronous replication is not maintained yet. In bootstrap.dcs on and quorum are refused.',
+          'on: a commit is acknowledged when every standby named in /sync has it; quorum: when synchronous_node_count of them have. Default: off.',
       }),
+    synchronous_mode_strict: boolean().optional().meta({
+      description: 'Without a standby that confirms nothing is acknowledged. Default: off.',
+    }),
+    synchronous_node_count: integer(1)
+      .optional()
+      .meta({ description: 'Standbys that have to confirm, where so many are there. Default: 1.' }),
+    maximum_lag_on_syncnode: bytes(-1).optional().meta({
+      description:
+        'A standby further behind than this does not become synchronous; 0 or less: no bound. Default: -1.',
+    }),
     standby_cluster: z
       .unknown()
       .optional()
       .meta({ description: 'Not supported yet. In bootstrap.dcs it is refused.' }),
-    synchronous_mode_strict: unsupported('synchronous replication is not maintained'),
-    synchronous_node_count: unsupported('synchronous replication is not maintained'),
-    maximum_lag_on_syncnode: unsupported('synchronous replication is not maintained'),
-    primary_stop_timeout: unsupported('it belongs to synchronous replication'),
-    master_stop_timeout: unsupported('it belongs to synchronous replication'),
+    primary_stop_timeout: unsupported('a fast stop has 60 s, and less when the lease ends'),
+    master_stop_timeout: unsupported('a fast stop has 60 s, and less when the lease ends'),
     primary_race_backoff: unsupported('the race is not delayed'),
     slots: unsupported(slotsKept),
     permanent_slots: unsupported(slotsKept),

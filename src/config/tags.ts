@@ -16,12 +16,16 @@ export function effectiveTags(tags: LocalTags): Tags {
   // The boolean wins over the priority: with nofailover false, priority 0 counts as the default.
   const priority = tags.failover_priority ?? 1;
   const nofailover = tags.nofailover ?? priority <= 0;
+  const syncPriority = tags.sync_priority ?? 1;
+  const nosync = tags.nosync ?? syncPriority <= 0;
   return {
     nofailover,
     failoverPriority: nofailover ? 0 : priority <= 0 ? 1 : priority,
     noloadbalance: tags.noloadbalance ?? false,
     clonefrom: tags.clonefrom ?? false,
     nostream: tags.nostream ?? false,
+    nosync,
+    syncPriority: nosync ? 0 : syncPriority <= 0 ? 1 : syncPriority,
     replicatefrom: tags.replicatefrom ?? null,
     raw: publishedTags(tags),
   };

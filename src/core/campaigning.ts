@@ -4,10 +4,14 @@ import { clusterTimeline } from './history.ts';
 import { pauseAfterFailure } from './joining.ts';
 import type { ClusterView, Decision, Handover } from './model.ts';
 import { decision, type Rule, runsAsPrimary, runsAsStandby, type Situation } from './rules.ts';
+import { beforePromotion } from './synchronous.ts';
+import { activeSync } from './vouching.ts';
 
 /** After so many failures in a row others are given the chance, for as long as they are remembered. */
 const PROMOTION_TRIES = 3;
 const SOON_MS = 250;
+/** Until the walreceiver has ended, ms. */
+const PROMISE_MS = 20;
 
 export const campaigning: readonly Rule[] = [
   { id: 'campaign.no-lease', when: noLease },
@@ -16,6 +20,7 @@ export const campaigning: readonly Rule[] = [
   { id: 'campaign.promised', when: promised },
   { id: 'campaign.vanished-lease', when: vanishedLease },
   { id: 'campaign.wiped-store', when: wipedStore },
+  { id: 'campaign.promise', when: promise },
   { id: 'campaign.race', when: race },
   { id: 'campaign.end-orphans', when: endOrphans },
   { id: 'campaign.start-standby', when: startStandby },
@@ -223,9 +228,25 @@ function race(s: Situation): Decision | null {
     `taking the lease with timeline ${claim}: ${chances.why}`,
     [
       { do: 'campaign', claim },
+      ...beforePromotion(s),
       { do: 'startJob', job: { kind: 'promote', claim } },
     ],
     SOON_MS,
+  );
+}
+
+/** A vote counts only of a member that can acknowledge nothing more to the former leader (protocol 0.3). */
+function promise(s: Situation): Decision | null {
+  const { seen, cluster, sql } = s;
+  const sync = activeSync({ settings: seen.settings, cluster });
+  if (sync === null || sync.quorum === 0 || sql === null || !runsAsStandby(s)) return null;
+  if (!sql.follows && sql.walReceiver === null) return null;
+  return decision(
+    seen,
+    'campaign.promise',
+    'nobody leads, and /sync counts votes: receiving nothing more from the former leader',
+    [{ do: 'follow', upstream: null }],
+    PROMISE_MS,
   );
 }
 

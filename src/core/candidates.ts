@@ -7,6 +7,7 @@ import { formatLsn } from './lsn.ts';
 import type { ClusterView, Handover, Member, PeerFacts } from './model.ts';
 import type { Settings } from './settings.ts';
 import { slotName } from './slots.ts';
+import { activeSync, ballot, isSynchronous, vouched } from './vouching.ts';
 
 export interface Candidacy {
   readonly eligible: boolean;
@@ -45,6 +46,7 @@ export function candidacy(situation: CandidateSituation): Candidacy {
     unrecordedTimeline(situation) ??
     belowFloor(situation) ??
     namedCandidate(situation) ??
+    tooFewVotes(situation) ??
     lagging(situation) ??
     behindPeer(situation) ??
     behindSilentPeer(situation) ??
@@ -73,25 +75,15 @@ function barred({
   if (settings.failsafeMode && isLeftOut(name, cluster)) {
     return no('failsafe mode is on and /failsafe does not name this member');
   }
-  if (!vouchedFor(name, { settings, cluster })) {
-    return no('synchronous mode is on and /sync does not vouch for this member alone');
+  // An operator who names this member takes the loss upon himself (contract 5.9c; field D37).
+  if (requested !== name && vouched(name, { settings, cluster }) === 'no') {
+    return no('synchronous mode is on and /sync does not name this member');
   }
   return null;
 }
 
 function isLeftOut(name: string, { failsafe }: ClusterView): boolean {
   return failsafe !== null && Object.keys(failsafe).length > 0 && failsafe[name] === undefined;
-}
-
-/** In synchronous mode, as Patroni may have left it: whoever /sync names holds every commit (S5). */
-function vouchedFor(
-  name: string,
-  { settings, cluster }: Pick<CandidateSituation, 'settings' | 'cluster'>,
-): boolean {
-  const { sync } = cluster;
-  if (!settings.synchronousMode || sync === null || sync.standbys.length === 0) return true;
-  const named = [sync.leader ?? '', ...sync.standbys].map((one) => one.toLowerCase());
-  return sync.quorum === 0 && named.includes(name.toLowerCase());
 }
 
 function livePrimary({ peers }: CandidateSituation): Candidacy | null {
@@ -116,6 +108,8 @@ function unrecordedTimeline({
   settings,
   name,
 }: CandidateSituation): Candidacy | null {
+  // Had a commit been acknowledged on a later timeline, /sync would not name this member (field D40).
+  if (activeSync({ settings, cluster }) !== null) return null;
   const recorded = recordedTimeline(cluster);
   if (recorded === null) {
     return settings.checkTimeline && position.timeline === 0 ? no('own timeline is unknown') : null;
@@ -150,6 +144,7 @@ function belowFloor({
   handover,
   position,
   cluster,
+  settings,
   peers,
   name,
 }: CandidateSituation): Candidacy | null {
@@ -157,6 +152,7 @@ function belowFloor({
   if (handover === null || floor === null || position.lsn >= floor) return null;
   const holder = cluster.members.find((member) => {
     if (member.name === name || member.name === handover.leader || !mayLead(member)) return false;
+    if (vouched(member.name, { settings, cluster }) === 'no') return false;
     const answer = peers.find((peer) => peer.name === member.name)?.answer;
     const known = answer?.known === true ? answer.value.position : (member.position ?? 0);
     return Math.max(known, member.position ?? 0) >= floor;
@@ -182,24 +178,38 @@ export function awaitsNamed(
   return cluster.members.some((member) => member.name === candidate && member.leaseId !== null);
 }
 
-function namedCandidate({
-  handover,
-  position,
-  peers,
-  name,
-  cluster,
-  leaderlessMs,
-  settings,
-}: CandidateSituation): Candidacy | null {
+function namedCandidate(situation: CandidateSituation): Candidacy | null {
+  const { handover, position, peers, name, cluster, leaderlessMs, settings } = situation;
   const candidate = handover?.candidate ?? null;
   if (candidate === null || leaderlessMs > settings.ttlMs) return null;
   // Whoever went another way than the leader is no heir of it, whatever its position says (S6).
   const heir = position.timeline >= (handover?.timeline ?? 0);
   if (candidate === name && !heir) return null;
+  // A name is no vote: without the end of a clean shutdown the others have to be asked.
+  if (candidate === name && needsVotes(situation)) return null;
   if (candidate === name) return yes('named as the candidate of the hand-over');
   if (awaitsNamed(handover, cluster, name, leaderlessMs)) return wait(`${candidate} was named`);
   const answer = peers.find((peer) => peer.name === candidate)?.answer;
   return answer?.known === true ? wait(`${candidate} was named and is alive`) : null;
+}
+
+/** Whoever holds the end of a clean shutdown holds everything; others need the votes of `/sync`. */
+function needsVotes({ name, settings, cluster, handover, position }: CandidateSituation): boolean {
+  if (vouched(name, { settings, cluster }) !== 'by votes') return false;
+  const floor = handover?.floorLsn ?? null;
+  return floor === null || position.lsn < floor || position.timeline < (handover?.timeline ?? 0);
+}
+
+function tooFewVotes(situation: CandidateSituation): Candidacy | null {
+  const { name, peers, position } = situation;
+  const sync = activeSync(situation);
+  if (sync === null || !needsVotes(situation)) return null;
+  const { needed, votes } = ballot(name, sync, peers, (theirs) =>
+    isAhead({ timeline: theirs.timeline ?? position.timeline, lsn: theirs.position }, position),
+  );
+  if (votes.length >= needed) return null;
+  const of = `${votes.length} of ${needed} votes${votes.length > 0 ? ` (${votes.join(', ')})` : ''}`;
+  return wait(`${of}: members of /sync that are not ahead and receive nothing any more`);
 }
 
 /**
@@ -213,6 +223,8 @@ function lagging({
   handover,
   name,
 }: CandidateSituation): Candidacy | null {
+  // Whoever /sync lets lead holds everything that was acknowledged, however much more was written.
+  if (activeSync({ settings, cluster }) !== null) return null;
   const floor = handover?.floorLsn ?? null;
   if (handover?.candidate === name || (floor !== null && position.lsn >= floor)) return null;
   const optime = cluster.status.optime;
@@ -230,7 +242,9 @@ function behindPeer(situation: CandidateSituation): Candidacy | null {
     if (!peer.answer.known || peer.answer.value.watchdogFailed) continue;
     // Who gave the lease away without a floor has said that it cannot lead.
     if (peer.name === handover?.leader && handover.floorLsn === null) continue;
-    if (!vouchedFor(peer.name, situation)) continue;
+    // The former leader may have written more than was ever acknowledged (contract 5.9b).
+    if (vouched(peer.name, situation) === 'no' || peer.name === activeSync(situation)?.leader)
+      continue;
     const { tags, position: lsn, timeline } = peer.answer.value;
     if (tags.nofailover || tags.failoverPriority <= 0) continue;
     const theirs: Position = { timeline: timeline ?? position.timeline, lsn };
@@ -253,7 +267,7 @@ function behindPeer(situation: CandidateSituation): Candidacy | null {
  */
 function behindSilentPeer(situation: CandidateSituation): Candidacy | null {
   const { position, cluster, peers, name, leaderlessMs, settings, handover } = situation;
-  if (leaderlessMs > Math.min(settings.ttlMs, 5000)) return null;
+  if (leaderlessMs > Math.min(settings.ttlMs, 5000) || activeSync(situation) !== null) return null;
   const silent = cluster.members.find((member) => {
     // Whoever gave the lease away has said that it cannot lead.
     if (member.name === name || member.name === handover?.leader) return false;
@@ -278,7 +292,7 @@ const COMING_BACK_MS = 3000;
  */
 function behindAbsentMember(situation: CandidateSituation): Candidacy | null {
   const { position, cluster, name, leaderlessMs, memberMs, settings, handover } = situation;
-  if (leaderlessMs > Math.min(settings.ttlMs, 5000)) return null;
+  if (leaderlessMs > Math.min(settings.ttlMs, 5000) || activeSync(situation) !== null) return null;
   const promoted = clusterTimeline(cluster.history) ?? 0;
   if (position.timeline < promoted)
     return wait(`own position is ${at(position)}, and others may be on timeline ${promoted}`);
@@ -325,10 +339,16 @@ export function nextTimeline(cluster: ClusterView, own: number): number {
   return Math.max(recorded, ...published) + 1;
 }
 
-/** Members that a resigning leader may hope for: alive, streaming, allowed to lead; best first. */
-export function handoverCandidates(cluster: ClusterView, leader: string): readonly string[] {
+/** Members that a resigning leader may hope for: alive, allowed to lead, and named in an active `/sync`; best first. */
+export function handoverCandidates(
+  cluster: ClusterView,
+  leader: string,
+  settings: Pick<Settings, 'synchronousMode'>,
+): readonly string[] {
+  const bySync = activeSync({ settings, cluster }) !== null;
   return cluster.members
     .filter((member) => member.name !== leader && mayLead(member) && member.state === 'running')
+    .filter((member) => !bySync || isSynchronous(member.name, cluster))
     .sort(
       (a, b) =>
         b.tags.failoverPriority - a.tags.failoverPriority || (b.position ?? 0) - (a.position ?? 0),
@@ -337,8 +357,14 @@ export function handoverCandidates(cluster: ClusterView, leader: string): readon
 }
 
 /** Is there anybody else who could take over from a leader whose PostgreSQL is down? */
-export function failoverPossible(cluster: ClusterView, leader: string): boolean {
-  return handoverCandidates(cluster, leader).length > 0;
+export function failoverPossible(
+  cluster: ClusterView,
+  leader: string,
+  settings: Pick<Settings, 'synchronousMode'>,
+): boolean {
+  const others = handoverCandidates(cluster, leader, settings).length;
+  // One of them needs the votes of so many more, and the leader that goes may not be there.
+  return others > (activeSync({ settings, cluster })?.quorum ?? 0);
 }
 
 function at(position: Position): string {

@@ -126,6 +126,19 @@ export interface Handover {
   readonly modRevision: number;
 }
 
+/** Content of `sync`: who holds what was acknowledged (contract 2.3, 5.15; rule S5). */
+export interface SyncContent {
+  readonly leader: string | null;
+  readonly standbys: readonly string[];
+  readonly quorum: number;
+}
+
+export interface SyncKey extends SyncContent {
+  readonly modRevision: number;
+  /** It cannot be understood: what it promises is not known (rule S4). */
+  readonly unreadable?: true;
+}
+
 /** One linearizable read of everything below the cluster's prefix. */
 export interface ClusterView {
   /** Store revision of the read. */
@@ -147,12 +160,7 @@ export interface ClusterView {
   /** Null when the key is absent or unreadable; [] is a cluster on its first timeline. */
   readonly history: readonly HistoryEntry[] | null;
   readonly failover: FailoverRequest | null;
-  readonly sync: {
-    readonly leader: string | null;
-    readonly standbys: readonly string[];
-    readonly quorum: number;
-    readonly modRevision: number;
-  } | null;
+  readonly sync: SyncKey | null;
   /** `/failsafe`: api_url by name of all who have to agree that a leader goes on without the store; null: no such list. */
   readonly failsafe: Readonly<Record<string, string>> | null;
   readonly timelines: TimelineClaims | null;

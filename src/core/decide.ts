@@ -17,6 +17,7 @@ import { requesting } from './requesting.ts';
 import { decision, type Rule, runningJob, type Situation, situation } from './rules.ts';
 import { due } from './schedule.ts';
 import { promisedSlots } from './slots.ts';
+import { synchronizing } from './synchronous.ts';
 import { unfit } from './unfit.ts';
 
 /** A rule of this situation only while the given condition holds. */
@@ -32,6 +33,7 @@ export const rules: readonly Rule[] = [
   ...busy,
   ...joining,
   ...handing,
+  ...synchronizing,
   ...paused,
   ...leading,
   ...only(({ otherLeader }) => otherLeader !== null, following),

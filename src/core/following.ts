@@ -16,6 +16,7 @@ import {
   upstreamOf,
 } from './rules.ts';
 import { wantedSlots } from './slots.ts';
+import { withdraw } from './withdrawing.ts';
 
 const SOON_MS = 250;
 /** A standby between two leaders is not streaming for a moment; longer than this is worth a question. */
@@ -132,15 +133,21 @@ function rejoinStopped(s: Situation): Decision | null {
       ]);
     case 'rewind':
       if (from === null) return say(`${otherLeader.name} has not published how to reach it`, []);
-      return say(`rewinding to ${from.name}: ${verdict.why}`, [
-        { do: 'startJob', job: { kind: 'rewind', from, why: verdict.why } },
-      ]);
+      return (
+        withdraw(s, 'follow.rejoin', 'rewinding') ??
+        say(`rewinding to ${from.name}: ${verdict.why}`, [
+          { do: 'startJob', job: { kind: 'rewind', from, why: verdict.why } },
+        ])
+      );
     case 'clone': {
       const source = cloneSource(s, otherLeader);
       if (source === null) return say(`${otherLeader.name} has not published how to reach it`, []);
-      return say(`cloning from ${source.name}: ${verdict.why}`, [
-        { do: 'startJob', job: { kind: 'clone', from: source, why: verdict.why } },
-      ]);
+      return (
+        withdraw(s, 'follow.rejoin', 'cloning') ??
+        say(`cloning from ${source.name}: ${verdict.why}`, [
+          { do: 'startJob', job: { kind: 'clone', from: source, why: verdict.why } },
+        ])
+      );
     }
     case 'wait':
       return say(verdict.why, []);

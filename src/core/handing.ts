@@ -10,6 +10,7 @@ import type { ClusterView, Decision, FailoverRequest, Member, PeerFacts, Step } 
 import { decision, memberNamed, type Rule, runsAsPrimary, type Situation } from './rules.ts';
 import { due } from './schedule.ts';
 import type { Settings } from './settings.ts';
+import { activeSync, isSynchronous } from './vouching.ts';
 
 const SOON_MS = 200;
 
@@ -113,7 +114,7 @@ function candidatesFor(
   const manual = requestedFailover(cluster) !== null;
   const named = request.candidate === null ? null : memberNamed(cluster, request.candidate);
   // Best first: among those that hold the end at the same time the first one asked wins.
-  const ordered = handoverCandidates(cluster, seen.name);
+  const ordered = handoverCandidates(cluster, seen.name, seen.settings);
   const members = cluster.members.filter((member) =>
     request.candidate === null ? member.name !== seen.name : member === named,
   );
@@ -162,13 +163,8 @@ export function candidateProblem(
   const lag = from.position === null ? 0 : from.position - position;
   if (lag > settings.maximumLagOnFailover)
     return `is ${lag} bytes behind, more than maximum_lag_on_failover ${settings.maximumLagOnFailover}`;
-  if (settings.synchronousMode && !manual && !isSynchronous(member.name, cluster))
+  const bySync = activeSync({ settings, cluster }) !== null;
+  if (bySync && !manual && !isSynchronous(member.name, cluster))
     return 'is not a synchronous standby';
   return null;
-}
-
-/** Only /sync itself can say so, and a quorum vouches for no single member (rule S5). */
-export function isSynchronous(name: string, { sync }: ClusterView): boolean {
-  if (sync === null || sync.leader === null || sync.quorum > 0) return false;
-  return sync.standbys.some((standby) => standby.toLowerCase() === name.toLowerCase());
 }

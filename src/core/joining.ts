@@ -12,6 +12,7 @@ import {
   upstreamOf,
 } from './rules.ts';
 import { rejoinBackoffMs } from './timing.ts';
+import { isNamed, withdraw } from './withdrawing.ts';
 
 const SOON_MS = 250;
 
@@ -154,6 +155,8 @@ function clone(s: Situation): Decision | null {
       Math.max(SOON_MS, Math.min(pause, 1000)),
     );
   }
+  const leaving = withdraw(s, 'join.clone', 'cloning');
+  if (leaving !== null) return leaving;
   return decision(
     seen,
     'join.clone',
@@ -164,7 +167,10 @@ function clone(s: Situation): Decision | null {
 }
 
 /** A running member with the clonefrom tag, else the leader; the leader after a failure (contract 2.8). */
-export function cloneSource({ seen, cluster }: Situation, leader: Member): Upstream | null {
+export function cloneSource(s: Situation, leader: Member): Upstream | null {
+  const { seen, cluster } = s;
+  // Whom /sync names may lead as soon as it is consistent: only the leader's copy has everything (S5).
+  if (isNamed(s)) return upstreamOf(leader);
   const tagged = cluster.members.filter(
     (member) =>
       member.tags.clonefrom &&

@@ -1,6 +1,5 @@
 /** This node holds the leader key (contract 5.8, 5.10; rules S1, S2, F4; field D6, D69). */
-import { failoverPossible, nextTimeline } from './candidates.ts';
-import { clusterTimeline } from './history.ts';
+import { failoverPossible, handoverCandidates, nextTimeline } from './candidates.ts';
 import type { Decision, Observation, Step } from './model.ts';
 import {
   decision,
@@ -10,7 +9,9 @@ import {
   type Situation,
   stopHangs,
 } from './rules.ts';
-import { wantedSlots } from './slots.ts';
+import { beforePromotion, waitsFor, watchMs } from './synchronous.ts';
+import { upkeep } from './upkeep.ts';
+import { activeSync } from './vouching.ts';
 
 const SOON_MS = 200;
 const PROMOTION_TRIES = 3;
@@ -24,6 +25,7 @@ export const leading: readonly Rule[] = [
   { id: 'lead.promote', when: promote },
   { id: 'lead.give-up', when: giveUp },
   { id: 'lead.crash-loop', when: crashLoop },
+  { id: 'lead.sync-hand-over', when: handOverInstead },
   { id: 'lead.restart-in-place', when: restartInPlace },
   { id: 'lead.start-then-promote', when: startThenPromote },
   { id: 'lead.wait-for-server', when: ({ seen, ours }) => (ours ? waitForServer(seen) : null) },
@@ -77,34 +79,16 @@ function unproven({ seen, ours, mayWrite }: Situation): Decision | null {
 }
 
 function steady(s: Situation): Decision | null {
-  const { seen, ours, cluster, sql } = s;
+  const { seen, ours, sql } = s;
   if (!ours || !runsAsPrimary(s) || sql === null) return null;
-  const steps: Step[] = [];
-  if (cluster.initialize.kind !== 'initialized') {
-    steps.push({ do: 'writeInitialize', systemIdentifier: sql.systemIdentifier });
-  }
-  if (cluster.config.kind === 'absent') steps.push({ do: 'writeConfig' });
-  const timeline = sql.timeline;
-  if (
-    timeline !== null &&
-    seen.memory.historyWrittenFor !== timeline &&
-    historyIsBehind(s, timeline)
-  ) {
-    steps.push({ do: 'writeHistory', timeline });
-  }
-  const slots = wantedSlots(s);
-  if (slots !== null) steps.push(slots);
+  const waiting = waitsFor(s);
   return decision(
     seen,
     'lead.steady',
-    `no action. I am (${seen.name}), the leader with the lock`,
-    steps,
+    `no action. I am (${seen.name}), the leader with the lock${waiting === null ? '' : `; ${waiting}`}`,
+    upkeep(s),
+    watchMs(s),
   );
-}
-
-function historyIsBehind({ cluster }: Situation, timeline: number): boolean {
-  if (cluster.history === null) return timeline > 1;
-  return clusterTimeline(cluster.history) !== timeline;
 }
 
 function promoteFailed(s: Situation): Decision | null {
@@ -134,6 +118,7 @@ function promote(s: Situation): Decision | null {
       `reserving timeline ${next}`,
       [
         { do: 'claim', claim: next },
+        ...beforePromotion(s),
         { do: 'startJob', job: { kind: 'promote', claim: next } },
       ],
       SOON_MS,
@@ -143,7 +128,7 @@ function promote(s: Situation): Decision | null {
     seen,
     'lead.promote',
     `promoting: holding the lease and reserved timeline ${claim}`,
-    [{ do: 'startJob', job: { kind: 'promote', claim } }],
+    [...beforePromotion(s), { do: 'startJob', job: { kind: 'promote', claim } }],
     SOON_MS,
   );
 }
@@ -151,7 +136,12 @@ function promote(s: Situation): Decision | null {
 /** The server cannot be brought back in the time operators allow: let another lead (contract 5.8). */
 function giveUp(s: Situation): Decision | null {
   const { seen, ours, cluster } = s;
-  if (!ours || runsAsPrimary(s) || runsAsStandby(s) || !failoverPossible(cluster, seen.name))
+  if (
+    !ours ||
+    runsAsPrimary(s) ||
+    runsAsStandby(s) ||
+    !failoverPossible(cluster, seen.name, seen.settings)
+  )
     return null;
   const since = seen.memory.primaryDownSince;
   const down = since === null ? 0 : seen.now - since;
@@ -183,7 +173,7 @@ function afterFailedPlan({ job, postgres }: Observation): boolean {
 }
 
 /** Whoever has the beginning of a clean shutdown's checkpoint has every row before it. */
-function resignation({ postgres }: Observation): Step {
+function resignation({ postgres }: Observation): Extract<Step, { do: 'resign' }> {
   const { control } = postgres;
   const clean = control.known && control.value.state === 'shut down' ? control.value : null;
   return {
@@ -203,12 +193,33 @@ function crashLoop(s: Situation): Decision | null {
   const { seen, ours, cluster } = s;
   if (!ours || seen.postgres.postmaster.kind !== 'none') return null;
   const recent = seen.memory.crashes.filter((at) => seen.now - at < CRASH_WINDOW_MS).length;
-  if (recent < CRASHES || !failoverPossible(cluster, seen.name)) return null;
+  if (recent < CRASHES || !failoverPossible(cluster, seen.name, seen.settings)) return null;
   return decision(
     seen,
     'lead.crash-loop',
     `PostgreSQL has ended ${recent} times in ${CRASH_WINDOW_MS / 60_000} minutes; releasing the lease instead of restarting it in place`,
     [resignation(seen)],
+    SOON_MS,
+  );
+}
+
+/**
+ * Started again in place, it would show commits that no standby has confirmed (field D39), and take
+ * longer: a standby that holds everything takes over instead.
+ */
+function handOverInstead(s: Situation): Decision | null {
+  const { seen, ours, cluster } = s;
+  const sync = activeSync({ settings: seen.settings, cluster });
+  if (!ours || sync === null || seen.postgres.postmaster.kind !== 'none') return null;
+  if (seen.memory.lastRole === 'replica' || afterFailedPlan(seen)) return null;
+  if (!failoverPossible(cluster, seen.name, seen.settings)) return null;
+  const [best = null] = handoverCandidates(cluster, seen.name, seen.settings);
+  const candidate = sync.quorum === 0 ? best : null;
+  return decision(
+    seen,
+    'lead.sync-hand-over',
+    `PostgreSQL is down; ${candidate ?? 'the standbys of /sync together'} held everything: releasing the lease`,
+    [{ do: 'killEverything' }, { ...resignation(seen), candidate }],
     SOON_MS,
   );
 }

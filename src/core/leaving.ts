@@ -1,7 +1,15 @@
 /** The agent was told to stop: hand the lease over, stop PostgreSQL, go (contract 5.13; F4, S8). */
 import { failoverPossible, handoverCandidates } from './candidates.ts';
 import type { Decision, Observation } from './model.ts';
-import { decision, type Rule, runningJob, runsAsPrimary, type Situation } from './rules.ts';
+import {
+  decision,
+  type Rule,
+  runningJob,
+  runsAsPrimary,
+  runsAsStandby,
+  type Situation,
+} from './rules.ts';
+import { withdraw } from './withdrawing.ts';
 
 const SOON_MS = 200;
 const CANCELLABLE: readonly string[] = ['clone', 'bootstrap', 'start', 'restart', 'reinitialize'];
@@ -19,6 +27,11 @@ export const leaving: readonly Rule[] = [
   },
   { id: 'leave.stopped', when: stopped },
   { id: 'leave.hand-over', when: handOver },
+  {
+    id: 'leave.sync',
+    when: (s) =>
+      s.seen.stopping && runsAsStandby(s) ? withdraw(s, 'leave.sync', 'stopping PostgreSQL') : null,
+  },
   { id: 'leave.stop', when: ({ seen }) => (seen.stopping ? stopServer(seen) : null) },
 ];
 
@@ -66,7 +79,7 @@ function stopped(s: Situation): Decision | null {
   const { control } = seen.postgres;
   const mayHoldMore =
     control.known && control.value.state === 'shut down' && seen.memory.lastRole === 'primary';
-  if (ours && mayHoldMore && failoverPossible(s.cluster, seen.name)) {
+  if (ours && mayHoldMore && failoverPossible(s.cluster, seen.name, seen.settings)) {
     return decision(
       seen,
       'leave.stopped',
@@ -84,7 +97,7 @@ function handOver(s: Situation): Decision | null {
   const { seen, ours, cluster } = s;
   if (!seen.stopping || !ours || !runsAsPrimary(s)) return null;
   if (seen.job?.kind === 'handover' && seen.job.outcome?.ok === false) return null;
-  const candidates = handoverCandidates(cluster, seen.name);
+  const candidates = handoverCandidates(cluster, seen.name, seen.settings);
   return decision(
     seen,
     'leave.hand-over',

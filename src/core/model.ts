@@ -19,10 +19,11 @@
  */
 
 import type { LocalRequest, RequestAnswer, ScheduledRestart } from './asked.ts';
-import type { ClusterView } from './cluster.ts';
+import type { ClusterView, SyncContent } from './cluster.ts';
 import type { Known } from './known.ts';
 import type { PostgresFacts, UpstreamFacts } from './server.ts';
 import type { Settings, Tags } from './settings.ts';
+import type { StreamingMemory } from './streaming.ts';
 
 export type * from './asked.ts';
 export type * from './cluster.ts';
@@ -39,6 +40,8 @@ export interface PeerFacts {
     readonly timeline: number | null;
     readonly tags: Tags;
     readonly watchdogFailed: boolean;
+    /** It has, or may get back, a walreceiver: it could still acknowledge to a former leader. */
+    readonly receiving: boolean;
   }>;
 }
 
@@ -167,6 +170,10 @@ export interface Memory {
   readonly crashes: readonly number[];
   /** The last requested hand-over that did not come about: mod_revision of the request, and why. */
   readonly failedHandover: { readonly request: number; readonly why: string } | null;
+  /** Of this node as a primary: what its standbys have done lately. */
+  readonly streaming: StreamingMemory;
+  /** Since when this member has been asking to leave `/sync`; null while it is not. */
+  readonly withdrawingSince: number | null;
 }
 
 /** One concrete thing to do. Nothing is left to choose when acting. */
@@ -198,6 +205,18 @@ export type Step =
       readonly drop: readonly string[];
       readonly advance: Readonly<Record<string, number>>;
     }
+  /** Null: the key goes. `modRevision` is that of the key as it was seen, 0 when it was not there. */
+  | {
+      readonly do: 'writeSync';
+      readonly content: SyncContent | null;
+      readonly modRevision: number;
+    }
+  /** synchronous_standby_names, until it is in force for every process; null: the user's own value. */
+  | { readonly do: 'setSynchronousNames'; readonly names: string | null }
+  /** Ends a connection of a standby that stands in the way. */
+  | { readonly do: 'endSender'; readonly pid: number; readonly startedAt: string }
+  /** Publishes that this member is not to be a synchronous standby. */
+  | { readonly do: 'withdraw' }
   | { readonly do: 'killOrphans' }
   /** SIGKILL to every process of the instance, without waiting. */
   | { readonly do: 'killEverything' }

@@ -11,6 +11,7 @@ import {
   type Situation,
   upstreamOf,
 } from './rules.ts';
+import { watchMs } from './synchronous.ts';
 
 export const paused: readonly Rule[] = [
   { id: 'paused.release', when: (s) => (s.seen.settings.paused ? release(s) : null) },
@@ -46,7 +47,13 @@ function keep(s: Situation): Decision | null {
   const { seen, cluster, ours } = s;
   if (!runsAsPrimary(s)) return null;
   if (ours)
-    return decision(seen, 'paused.keep', `paused. I am (${seen.name}), the leader with the lock`);
+    return decision(
+      seen,
+      'paused.keep',
+      `paused. I am (${seen.name}), the leader with the lock`,
+      [],
+      watchMs(s),
+    );
   if (cluster.leader !== null)
     return decision(seen, 'paused.keep', 'paused: continue to run as primary without the lease');
   const behind = leftBehind(s);

@@ -13,6 +13,7 @@ import {
   upstreamOf,
 } from './rules.ts';
 import { due } from './schedule.ts';
+import { withdraw } from './withdrawing.ts';
 
 const SOON_MS = 200;
 
@@ -64,6 +65,9 @@ function begin(
   plan: Exclude<ReturnType<typeof restartAs>, string>,
   { timeoutMs, id }: Pick<RestartRequest, 'timeoutMs'> & { readonly id?: number },
 ): Decision {
+  // Commits would wait for it (contract 5.19).
+  const leaving = plan.as === 'standby' ? withdraw(s, rule, 'restarting') : null;
+  if (leaving !== null) return leaving;
   return decision(
     s.seen,
     rule,
@@ -160,6 +164,8 @@ function reinitialize(s: Situation): Decision | null {
   const unreachable = sourceProblem(s);
   if (from === null || unreachable !== null)
     return refuse(NO_LEADER, unreachable ?? `${otherLeader.name} has no address that can be used`);
+  const leaving = withdraw(s, 'request.reinitialize', 'reinitializing');
+  if (leaving !== null) return leaving;
   return decision(
     seen,
     'request.reinitialize',

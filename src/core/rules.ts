@@ -77,6 +77,8 @@ function unknownMember(name: string): Member {
       noloadbalance: false,
       clonefrom: false,
       nostream: false,
+      nosync: false,
+      syncPriority: 1,
       replicatefrom: null,
       raw: {},
     },

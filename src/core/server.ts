@@ -67,6 +67,10 @@ export interface WalSenderFacts {
   readonly syncState: string;
   readonly syncPriority: number;
   readonly flushLsn: number | null;
+  /** Physical slot that it streams from; null: none. */
+  readonly slotName: string | null;
+  /** When the connection was made, as PostgreSQL says it: with the pid, its identity. */
+  readonly startedAt: string;
 }
 
 export interface SlotFacts {
@@ -94,6 +98,12 @@ export interface SqlFacts {
   readonly walReceiver: WalReceiverFacts | null;
   readonly walSenders: readonly WalSenderFacts[];
   readonly slots: readonly SlotFacts[];
+  /** Standby: an upstream is configured, so that a walreceiver that ends comes back. */
+  readonly follows: boolean;
+  /** synchronous_standby_names as the server has it now. */
+  readonly synchronousStandbyNames: string;
+  /** Some commit waits for standbys. */
+  readonly commitsWait: boolean;
   /** Settings that wait for a restart. */
   readonly pendingRestart: readonly PendingSetting[];
 }

@@ -9,6 +9,10 @@ export interface Tags {
   readonly noloadbalance: boolean;
   readonly clonefrom: boolean;
   readonly nostream: boolean;
+  /** Never a synchronous standby. */
+  readonly nosync: boolean;
+  /** Preference as a synchronous standby, default 1; 0 or less means never. */
+  readonly syncPriority: number;
   /** Member to follow instead of the leader. */
   readonly replicatefrom: string | null;
   /** As published: everything, ours and custom. */
@@ -35,8 +39,16 @@ export interface Settings {
   readonly failsafeMode: boolean;
   /** For one round of questions in failsafe mode. */
   readonly failsafeTimeoutMs: number;
-  /** Synchronous replication is asked for, which this version does not maintain. */
-  readonly synchronousMode: boolean;
+  /** Every named standby confirms (`on`), or enough of them (`quorum`); contract 5.15. */
+  readonly synchronousMode: 'off' | 'on' | 'quorum';
+  /** Without a standby nothing is acknowledged. */
+  readonly synchronousModeStrict: boolean;
+  /** Standbys that have to confirm, at most; at least 1. */
+  readonly synchronousNodeCount: number;
+  /** Bytes that a synchronous standby may be behind; 0 or less: no bound. */
+  readonly maximumLagOnSyncnode: number;
+  /** synchronous_standby_names as the user has it: in force while synchronous mode is off. */
+  readonly userSynchronousStandbyNames: string;
   /** A standby cluster is asked for, which this version does not run. */
   readonly standbyCluster: boolean;
   readonly tags: Tags;

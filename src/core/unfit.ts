@@ -37,7 +37,8 @@ function unreadable(s: Situation): Decision | null {
   const { dataDirectory, interrupted } = seen.postgres;
   if (!ours || seen.settings.paused || runsAsPrimary(s) || interrupted !== null) return null;
   if (dataDirectory.kind !== 'unreadable' && dataDirectory.kind !== 'foreign') return null;
-  if (downMs(s) < UNREADABLE_MS || !failoverPossible(cluster, seen.name)) return null;
+  if (downMs(s) < UNREADABLE_MS || !failoverPossible(cluster, seen.name, seen.settings))
+    return null;
   return letOthersLead(s, 'lead.unreadable', `data directory: ${dataDirectory.why}`);
 }
 
@@ -48,7 +49,7 @@ function stuck(s: Situation): Decision | null {
   const job = runningJob(seen);
   // A promotion may take as long as replay does; a hand-over has a time of its own.
   if (job?.kind === 'promote' || (job !== null && seen.now - job.startedAt < STUCK_MS)) return null;
-  if (!failoverPossible(cluster, seen.name)) return null;
+  if (!failoverPossible(cluster, seen.name, seen.settings)) return null;
   const what =
     job === null ? 'PostgreSQL does not come back' : `${job.kind} does not come to its end`;
   return letOthersLead(s, 'lead.stuck', `${what} (down for ${Math.round(downMs(s) / 1000)} s)`);

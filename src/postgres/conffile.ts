@@ -23,7 +23,10 @@ const SYNCFS_SINCE = [5, 8] as const;
  * @param majorVersion of the data directory
  * @param kernel release of Linux, such as 6.1.0-18-amd64
  */
-export function ownDefaults(majorVersion: number, kernel: string): Readonly<Record<string, string>> {
+export function ownDefaults(
+  majorVersion: number,
+  kernel: string,
+): Readonly<Record<string, string>> {
   const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
   const [sinceMajor, sinceMinor] = SYNCFS_SINCE;
   const whole = major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);

@@ -10,6 +10,7 @@ import { primaryConninfo, writePgpass } from './conninfo.ts';
 import type { RequiredSettings } from './controlfile.ts';
 import { exists, isMissing, readIfThere } from './disk.ts';
 import { restoreCopies, writeFiles } from './files.ts';
+import { type FirstNames, SynchronousNames } from './names.ts';
 import type { Listen, LocalPostgresOptions, Places } from './options.ts';
 import type { ServerSettings } from './postgres.ts';
 import { slotName } from './slots.ts';
@@ -20,6 +21,7 @@ const DEFAULTS: ServerSettings = {
   pgIdent: null,
   recoveryConf: {},
   useSlots: true,
+  synchronous: false,
 };
 
 /** What the server runs, or is to run, as. */
@@ -34,6 +36,9 @@ export class Configuration {
   readonly #warned = new Set<string>();
   #settings = DEFAULTS;
   #required: RequiredSettings | null = null;
+  readonly #names = new SynchronousNames();
+  /** Names were set where none were, and it is not yet known that commits wait; null: nothing is open. */
+  firstNames: FirstNames | null = null;
 
   constructor(options: LocalPostgresOptions, places: Places, listen: Listen) {
     this.#options = options;
@@ -47,6 +52,16 @@ export class Configuration {
 
   set settings(settings: ServerSettings) {
     this.#settings = settings;
+  }
+
+  /** synchronous_standby_names as the leader set it; null: the user's own again. */
+  set synchronousNames(names: string | null) {
+    this.#names.set(names);
+  }
+
+  /** What was set for it as a primary is over: it confirms nothing any more. */
+  startsAsStandby(): void {
+    this.#names.startsAsStandby();
   }
 
   /** Own slot on an upstream; null when slots are not used. */
@@ -80,8 +95,10 @@ export class Configuration {
   async write(as: RunsAs): Promise<boolean> {
     const recovery = as.role === 'standby' ? await this.#recovery(as.upstream) : null;
     const defaults = ownDefaults(await dataVersion(this.#places), release());
+    const before = (await readIfThere(this.#places.conf)) ?? '';
+    const parameters = this.#names.parameters(this.#settings, as.role, before);
     return await writeFiles(this.#places, {
-      conf: { defaults, parameters: this.#settings.parameters, controlled: this.controlled(), recovery },
+      conf: { defaults, parameters, controlled: this.controlled(), recovery },
       customConf: this.#options.customConf ?? null,
       pgHba: this.#settings.pgHba,
       pgIdent: this.#settings.pgIdent,

@@ -4,7 +4,7 @@ import type { ControlFile, SqlFacts, WalReceiverFacts } from '../core/model.ts';
 import { isRecoverySetting } from './conftext.ts';
 import { PostgresError } from './postgres.ts';
 
-const TIME = `'YYYY-MM-DD HH24:MI:SS.USTZH:TZM'`;
+export const TIME = `'YYYY-MM-DD HH24:MI:SS.USTZH:TZM'`;
 
 /**
  * Numbers beyond 2^53 and positions come as text. Functions that are errors in recovery, or outside
@@ -30,13 +30,18 @@ export const FACTS_SQL = `SELECT json_build_object(
   'receiver', (SELECT json_build_object('status', status, 'timeline', nullif(received_tli, 0),
       'host', sender_host, 'port', sender_port, 'slot', slot_name, 'end', latest_end_lsn::text)
       FROM pg_stat_wal_receiver),
-  'senders', (SELECT coalesce(json_agg(json_build_object('pid', pid, 'name', application_name,
+  'senders', (SELECT coalesce(json_agg(json_build_object('pid', r.pid, 'name', application_name,
       'user', usename, 'address', host(client_addr), 'state', state, 'sync', sync_state,
-      'priority', sync_priority, 'flush', flush_lsn::text) ORDER BY pid), '[]')
-      FROM pg_stat_replication),
+      'priority', sync_priority, 'flush', flush_lsn::text, 'slot', s.slot_name,
+      'started', to_char(backend_start, ${TIME})) ORDER BY r.pid), '[]')
+      FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid),
   'slots', (SELECT coalesce(json_agg(json_build_object('name', slot_name, 'type', slot_type,
       'active', active, 'restart', restart_lsn::text) ORDER BY slot_name), '[]')
       FROM pg_replication_slots),
+  'follows', pg_is_in_recovery() AND current_setting('primary_conninfo') <> '',
+  'synchronous', current_setting('synchronous_standby_names'),
+  'waits', NOT pg_is_in_recovery() AND current_setting('synchronous_standby_names') <> '' AND
+      EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
   'restart', (SELECT coalesce(json_agg(json_build_object('name', name,
       'old', current_setting(name), 'new', coalesce((SELECT setting FROM pg_file_settings f
         WHERE f.name = s.name ORDER BY seqno DESC LIMIT 1),
@@ -77,6 +82,8 @@ interface Document {
     readonly sync: string | null;
     readonly priority: number | null;
     readonly flush: string | null;
+    readonly slot: string | null;
+    readonly started: string | null;
   }[];
   readonly slots: readonly {
     readonly name: string;
@@ -84,6 +91,9 @@ interface Document {
     readonly active: boolean;
     readonly restart: string | null;
   }[];
+  readonly follows: boolean;
+  readonly synchronous: string;
+  readonly waits: boolean;
   /** The file is read again only where a setting waits. */
   readonly restart: readonly {
     readonly name: string;
@@ -137,6 +147,8 @@ export function parseFacts(text: string | null | undefined): ServerFacts {
         syncState: sender.sync ?? '',
         syncPriority: sender.priority ?? 0,
         flushLsn: position(sender.flush),
+        slotName: sender.slot,
+        startedAt: sender.started ?? '',
       })),
       slots: document.slots.map((slot) => ({
         name: slot.name,
@@ -144,6 +156,9 @@ export function parseFacts(text: string | null | undefined): ServerFacts {
         active: slot.active,
         restartLsn: position(slot.restart),
       })),
+      follows: document.follows,
+      synchronousStandbyNames: document.synchronous,
+      commitsWait: document.waits,
       pendingRestart: document.restart
         .filter(({ name }) => !isRecoverySetting(name) && name !== 'hot_standby')
         .map((found) => ({ name: found.name, oldValue: found.old, newValue: found.new })),

@@ -30,6 +30,7 @@ import { changeSlots, type SlotChange } from './slots.ts';
 import { ensureOwnSlot, startServer } from './start.ts';
 import { type StopRequest, stopServer } from './stop.ts';
 import { finishSwap, removeLeftovers } from './swap.ts';
+import { endReceiver, endSender, setSynchronousNames } from './synchronous.ts';
 import { type ToolName, Tools } from './tools.ts';
 import { Upstreams } from './upstreams.ts';
 
@@ -189,6 +190,7 @@ export class LocalPostgres implements Postgres {
     if (moved) await removeStubs(this.#parts.places.wal, recoveryTimeline(control));
     const changed = await configuration.write({ role: 'standby', upstream });
     if (changed) signalProcess(running, 'SIGHUP');
+    if (upstream === null) await endReceiver(this.#parts);
     return changed;
   }
 
@@ -204,6 +206,17 @@ export class LocalPostgres implements Postgres {
 
   async slots(change: SlotChange): Promise<void> {
     await changeSlots(this.#parts.session, change);
+  }
+
+  async setSynchronousNames(
+    names: string | null,
+    timeoutMs: number,
+  ): ReturnType<Postgres['setSynchronousNames']> {
+    return await setSynchronousNames(this.#parts, names, timeoutMs);
+  }
+
+  async endSender(pid: number, startedAt: string): Promise<void> {
+    await endSender(this.#parts, pid, startedAt);
   }
 
   async history(timeline: number): ReturnType<Postgres['history']> {

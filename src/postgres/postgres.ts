@@ -14,6 +14,11 @@ export interface ServerSettings {
   /** restore_command, archive_cleanup_command, recovery_min_apply_delay and the like. */
   readonly recoveryConf: Readonly<Record<string, string>>;
   readonly useSlots: boolean;
+  /**
+   * synchronous_standby_names is the leader's to set, by {@link Postgres.setSynchronousNames}; what
+   * `parameters` says of it does not apply.
+   */
+  readonly synchronous: boolean;
 }
 
 /** What the work reports while it runs; shown to people, never decided on. */
@@ -116,6 +121,21 @@ export interface Postgres {
     readonly drop: readonly string[];
     readonly advance: Readonly<Record<string, number>>;
   }): Promise<void>;
+
+  /**
+   * Sets synchronous_standby_names (null: the user's own value) on the running server, and waits until
+   * it is in force for every process of it. Returns the value in force, and the flushed position then
+   * (null in recovery): nothing above that is acknowledged under the former value.
+   * Nothing else weakens the value on a running primary (rule S2).
+   * @throws PostgresError it is not in force in `timeoutMs` ms; it may come into force later
+   */
+  setSynchronousNames(
+    names: string | null,
+    timeoutMs: number,
+  ): Promise<{ readonly names: string; readonly flushedLsn: number | null }>;
+
+  /** Ends the connection of a standby, if it is still the one that began at `startedAt`. @throws PostgresError */
+  endSender(pid: number, startedAt: string): Promise<void>;
 
   /** Content of `<timeline>.history`, parsed; [] for timeline 1. */
   history(timeline: number): Promise<{

@@ -92,6 +92,7 @@ async function prepareStandby(parts: Parts, upstream: Upstream | null): Promise<
   if (stubs.length > 0) parts.log('info', `removed reserved timelines ${stubs.join(', ')}`);
   if (upstream !== null) await dropForeignHistories(parts, upstream, recoveryTimeline(control));
   configuration.required = control.required;
+  configuration.startsAsStandby();
   await configuration.write({ role: 'standby', upstream });
   if (upstream !== null) await ensureOwnSlot(parts, upstream);
 }

@@ -1,7 +1,7 @@
 /** {@link Store} over a {@link KeyValueStore}: named operations, each with its guard (rule S2). */
 import type { Clock } from '../clock.ts';
 import type { HistoryEntry } from '../core/history.ts';
-import type { ClusterView, Handover, TimelineClaims } from '../core/model.ts';
+import type { ClusterView, Handover, SyncContent, TimelineClaims } from '../core/model.ts';
 import { Calls } from './calls.ts';
 import { encodeHistory, encodeStatus, NO_FAILOVER, type StatusContent } from './codecs.ts';
 import { Hints } from './hints.ts';
@@ -15,6 +15,7 @@ import { encodeHandover } from './ours.ts';
 import { guard, renew } from './renewal.ts';
 import { settled } from './settled.ts';
 import type { CampaignResult, Leadership, Renewal, Store } from './store.ts';
+import { writeSync } from './sync.ts';
 import { decodeView, KnownBefore } from './view.ts';
 import * as winning from './winning.ts';
 import { Written } from './written.ts';
@@ -242,6 +243,14 @@ export class ClusterStore implements Store {
     const stillLeader =
       found?.leaseId === leadership.leaseId && found.modRevision === leadership.modRevision;
     return answer.succeeded || stillLeader;
+  }
+
+  writeSync(
+    leadership: Leadership,
+    content: SyncContent | null,
+    modRevision: number,
+  ): Promise<boolean> {
+    return writeSync(this.#calls, leadership, content, modRevision, this.#calls.budget());
   }
 
   writeFailover(request: operators.NewFailover): Promise<boolean> {

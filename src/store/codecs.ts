@@ -3,7 +3,13 @@
  * Patroni tolerates; writers write its very bytes. No decoder throws.
  */
 import type { HistoryEntry } from '../core/history.ts';
-import type { ClusterView, FailoverRequest, Initialize, StatusKey } from '../core/model.ts';
+import type {
+  ClusterView,
+  FailoverRequest,
+  Initialize,
+  StatusKey,
+  SyncContent,
+} from '../core/model.ts';
 import {
   compactJson,
   described,
@@ -182,24 +188,31 @@ function legacyFailover(text: string): Readonly<Record<string, unknown>> {
   return legacy ? { leader: legacy[1], member: legacy[2] } : {};
 }
 
+/** Names sorted, as Patroni writes them. */
+export function encodeSync({ leader, standbys, quorum }: SyncContent): string {
+  const names = [...standbys].sort().join(',');
+  return compactJson({ leader, quorum, sync_standby: names === '' ? null : names });
+}
+
 /**
- * Null only when the key is absent. One that cannot be read is a key that names nobody: with
- * `problems` it is told apart from a synchronous mode that is off (rule S4).
+ * Null only when the key is absent. One that cannot be read promises nothing that is known, which is
+ * another thing than promising nothing (rule S4).
  */
 export function decodeSync(kv: KeyValue | undefined, report: Report): ClusterView['sync'] {
   if (!kv) return null;
   const nobody = { leader: null, standbys: [], quorum: 0, modRevision: kv.modRevision };
+  const unreadable = { ...nobody, unreadable: true } as const;
   const parsed = kv.value === '' ? {} : parseJson(kv.value);
   if (!isObject(parsed)) {
     report(kv.value, '{"leader","quorum","sync_standby"}');
-    return nobody;
+    return unreadable;
   }
   const { leader, quorum, sync_standby: standbys } = parsed;
   const texts = [leader, standbys].every((value) => value == null || typeof value === 'string');
   const count = quorum == null ? 0 : wholeNumber(quorum);
   if (!texts || count === null) {
     report(kv.value, 'leader and sync_standby: names; quorum: a number');
-    return nobody;
+    return unreadable;
   }
   return {
     leader: typeof leader === 'string' && leader !== '' ? leader : null,

@@ -122,8 +122,9 @@ function decodeTenure(value: unknown): TenureRecord | null {
 /** Contract 5.12: a boolean wins over its priority; a priority of 0 or less means never. */
 export function decodeTags(value: unknown): Tags {
   const raw = isObject(value) ? value : {};
-  const priority = Number.parseInt(plain(raw.failover_priority) || '1', 10);
-  const known = Number.isSafeInteger(priority) ? priority : 1;
+  const known = priorityOf(raw.failover_priority);
+  const syncPriority = priorityOf(raw.sync_priority);
+  const nosync = flag(raw.nosync);
   const explicit = flag(raw.nofailover);
   return {
     nofailover: explicit ?? known <= 0,
@@ -131,10 +132,18 @@ export function decodeTags(value: unknown): Tags {
     noloadbalance: flag(raw.noloadbalance) ?? false,
     clonefrom: flag(raw.clonefrom) ?? false,
     nostream: flag(raw.nostream) ?? false,
+    nosync: nosync ?? syncPriority <= 0,
+    syncPriority: nosync === false ? Math.max(1, syncPriority) : syncPriority,
     replicatefrom:
       typeof raw.replicatefrom === 'string' && raw.replicatefrom !== '' ? raw.replicatefrom : null,
     raw,
   };
+}
+
+/** 1 when it is not there or no number. */
+function priorityOf(value: unknown): number {
+  const priority = Number.parseInt(plain(value) || '1', 10);
+  return Number.isSafeInteger(priority) ? priority : 1;
 }
 
 /** Null when it is not there or says neither yes nor no. */

@@ -4,7 +4,7 @@
  */
 
 import type { HistoryEntry } from '../core/history.ts';
-import type { ClusterView, Handover } from '../core/model.ts';
+import type { ClusterView, Handover, SyncContent } from '../core/model.ts';
 import type { StatusContent } from './codecs.ts';
 import type { PublishedMember } from './members.ts';
 import type { NewFailover } from './operators.ts';
@@ -125,6 +125,15 @@ export interface Store {
     members: Readonly<Record<string, string>>,
   ): Promise<boolean>;
   clearFailover(leadership: Leadership, modRevision: number): Promise<boolean>;
+  /**
+   * Replaces `/sync` as it was seen (0: it was not there), or deletes it (null). Not skipped. False:
+   * no longer leader, or somebody else has changed it.
+   */
+  writeSync(
+    leadership: Leadership,
+    content: SyncContent | null,
+    modRevision: number,
+  ): Promise<boolean>;
   /**
    * Puts an operator's request into the failover key. False: another one is in progress there;
    * one that is only scheduled is replaced (field D71).

@@ -196,8 +196,8 @@ describe('GET /cluster (C-3.4)', () => {
   });
 
   test('optional fields, roles and order', () => {
+    const settings = { ...primary().settings, synchronousMode: 'quorum' as const };
     const cluster = view({
-      config: { kind: 'valid', values: { synchronous_mode: 'quorum' }, modRevision: 1 },
       members: [
         member('n3', {
           state: 'starting',
@@ -216,7 +216,7 @@ describe('GET /cluster (C-3.4)', () => {
         modRevision: 1,
       },
     });
-    const shown = body('cluster', primary({ cluster, paused: true }));
+    const shown = body('cluster', primary({ cluster, settings, paused: true }));
     expect(Object.keys(shown)).toEqual(['members', 'pause', 'scheduled_switchover', 'scope']);
     expect(shown.pause).toBe(true);
     expect(shown.scheduled_switchover).toEqual({

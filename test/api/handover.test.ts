@@ -88,7 +88,7 @@ describe('switchover and failover', () => {
       412,
       'switchover is not possible: cluster does not have members except leader',
     ]);
-    scene.snapshot = { ...scene.snapshot, settings: settings({ synchronousMode: true }) };
+    scene.snapshot = { ...scene.snapshot, settings: settings({ synchronousMode: 'on' }) };
     expect(said(await ask('POST', '/switchover', { leader: 'n1' }))).toEqual([
       412,
       'switchover is not possible: can not find sync_standby',

@@ -187,9 +187,7 @@ describe('synchronous standbys', () => {
   ];
   const statuses = (snapshot: Snapshot): string[] =>
     all.filter((path) => ask(snapshot, path) === 200);
-  const quorum = view({
-    config: { kind: 'valid', values: { synchronous_mode: 'quorum' }, modRevision: 4 },
-  });
+  const quorum = settings({ synchronousMode: 'quorum' });
 
   test.each([
     [
@@ -202,12 +200,12 @@ describe('synchronous standbys', () => {
       replica({ name: 'N3' }),
       ['/sync', '/synchronous', '/read-only-sync', '/read-only-synchronous'],
     ],
-    ['n3, quorum', replica({ name: 'n3', cluster: quorum }), ['/quorum', '/read-only-quorum']],
+    ['n3, quorum', replica({ name: 'n3', settings: quorum }), ['/quorum', '/read-only-quorum']],
     ['n2', replica(), ['/async', '/asynchronous']],
     ['n1', primary(), ['/read-only-sync', '/read-only-synchronous', '/read-only-quorum']],
     [
       'synchronous mode off',
-      replica({ name: 'n3', settings: settings({ synchronousMode: false }) }),
+      replica({ name: 'n3', settings: settings({ synchronousMode: 'off' }) }),
       ['/async', '/asynchronous'],
     ],
     [

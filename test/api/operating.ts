@@ -13,7 +13,7 @@ import { primary, view } from './snapshots.ts';
 
 export class Scene {
   view: ClusterView = view({ failover: null, sync: null });
-  snapshot: Snapshot = primary({ settings: { ...primary().settings, synchronousMode: false } });
+  snapshot: Snapshot = primary({ settings: { ...primary().settings, synchronousMode: 'off' } });
   answers: PeerFacts[] = ['n2', 'n3'].map((name) => given.peer(name, 67508992));
   readonly written: NewFailover[] = [];
   readonly configs: Readonly<Record<string, unknown>>[] = [];

@@ -22,6 +22,8 @@ export const tags = (raw: Record<string, unknown> = {}): Tags => ({
   clonefrom: raw.clonefrom === true,
   nostream: raw.nostream === true,
   replicatefrom: null,
+  nosync: false,
+  syncPriority: 1,
   raw,
 });
 
@@ -39,7 +41,11 @@ export const settings = (change: Partial<Settings> = {}): Settings => ({
   removeDataDirectoryOnRewindFailure: false,
   removeDataDirectoryOnDivergedTimelines: false,
   paused: false,
-  synchronousMode: true,
+  synchronousMode: 'on',
+  synchronousModeStrict: false,
+  synchronousNodeCount: 1,
+  maximumLagOnSyncnode: -1,
+  userSynchronousStandbyNames: '',
   standbyCluster: false,
   failsafeMode: false,
   failsafeTimeoutMs: 2000,
@@ -120,6 +126,8 @@ const sender = (applicationName: string, change: Partial<WalSenderFacts>): WalSe
   syncState: 'async',
   syncPriority: 0,
   flushLsn: POSITION,
+  slotName: 'n2',
+  startedAt: '',
   ...change,
 });
 
@@ -137,6 +145,9 @@ export const primarySql = (change: Partial<SqlFacts> = {}): SqlFacts => ({
   walReceiver: null,
   walSenders: [sender('n3', { syncState: 'sync', syncPriority: 1 }), sender('n2', {})],
   slots: [],
+  follows: false,
+  synchronousStandbyNames: '',
+  commitsWait: false,
   pendingRestart: [],
   ...change,
 });

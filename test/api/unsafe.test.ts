@@ -25,7 +25,7 @@ function recorded(line: string): [number, string | null] {
 
 describe('as Patroni answered', () => {
   const synchronous = (): void => {
-    scene.snapshot = { ...scene.snapshot, settings: settings({ synchronousMode: true }) };
+    scene.snapshot = { ...scene.snapshot, settings: settings({ synchronousMode: 'on' }) };
     scene.view = view({ failover: null });
     scene.onFailover = ({ candidate }) => scene.lead(candidate ?? '');
   };

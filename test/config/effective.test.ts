@@ -27,7 +27,11 @@ describe('what applies', () => {
       useSlots: true,
       usePgRewind: false,
       paused: false,
-      synchronousMode: false,
+      synchronousMode: 'off',
+      synchronousModeStrict: false,
+      synchronousNodeCount: 1,
+      maximumLagOnSyncnode: -1,
+      userSynchronousStandbyNames: '',
       standbyCluster: false,
       mayBootstrap: false,
     });
@@ -36,6 +40,7 @@ describe('what applies', () => {
       pgIdent: null,
       recoveryConf: {},
       parameters: {},
+      synchronous: false,
     });
   });
 
@@ -239,27 +244,56 @@ describe('failsafe mode', () => {
   });
 });
 
+describe('synchronous replication', () => {
+  it.each([
+    [{ synchronous_mode: true }, 'on', 0],
+    [{ synchronous_mode: 'on' }, 'on', 0],
+    [{ synchronous_mode: 'quorum' }, 'quorum', 0],
+    // Not understood: taken as asked for, because to ignore it could cost commits.
+    [{ synchronous_mode: 'garbage' }, 'on', 1],
+    [{ synchronous_mode: { on: true } }, 'on', 1],
+    [{ synchronous_mode: 'off' }, 'off', 0],
+    [{ synchronous_mode: null }, 'off', 0],
+    // C-5.15: a standby cluster ignores it.
+    [{ synchronous_mode: true, standby_cluster: { host: 'x' } }, 'off', 1],
+  ])('%j is %s', (dynamic, synchronousMode, count) => {
+    const { settings, server, warnings } = effective(dynamic);
+    expect(settings).toMatchObject({ synchronousMode });
+    expect(server.synchronous).toBe(synchronousMode !== 'off');
+    expect(warnings).toHaveLength(count);
+  });
+
+  it('has its own numbers, and the user their own names', () => {
+    const { settings } = effective({
+      synchronous_mode: true,
+      synchronous_mode_strict: true,
+      synchronous_node_count: 2,
+      maximum_lag_on_syncnode: '1MB',
+      postgresql: { parameters: { synchronous_standby_names: 'backup' } },
+    });
+    expect(settings).toMatchObject({
+      synchronousModeStrict: true,
+      synchronousNodeCount: 2,
+      maximumLagOnSyncnode: 1_048_576,
+      userSynchronousStandbyNames: 'backup',
+    });
+  });
+});
+
 describe('what /config asks for in vain', () => {
   it.each([
-    [{ synchronous_mode: true }, true, false],
-    [{ synchronous_mode: 'quorum' }, true, false],
-    // Not understood: taken as asked for, because to ignore it could cost commits.
-    [{ synchronous_mode: 'garbage' }, true, false],
-    [{ synchronous_mode: { on: true } }, true, false],
-    [{ synchronous_mode: 'off' }, false, false],
-    [{ synchronous_mode: null }, false, false],
-    [{ standby_cluster: { host: 'x' } }, false, true],
-    [{ standby_cluster: {} }, false, false],
-  ])('%j is told to the rules', (dynamic, synchronousMode, standbyCluster) => {
+    [{ standby_cluster: { host: 'x' } }, true],
+    [{ standby_cluster: {} }, false],
+  ])('%j is told to the rules', (dynamic, standbyCluster) => {
     const { settings, warnings } = effective(dynamic);
-    expect(settings).toMatchObject({ synchronousMode, standbyCluster });
-    expect(warnings.length > 0).toBe(synchronousMode || standbyCluster);
+    expect(settings).toMatchObject({ standbyCluster });
+    expect(warnings.length > 0).toBe(standbyCluster);
   });
 
   it('is said', () => {
-    expect(effective({ slots: { a: {} }, maximum_lag_on_syncnode: 5 }).warnings).toEqual([
+    expect(effective({ slots: { a: {} }, primary_stop_timeout: 5 }).warnings).toEqual([
       '/config slots is not supported yet: permanent slots are not created; slots that exist are left alone',
-      '/config maximum_lag_on_syncnode is not supported yet: synchronous replication is not maintained',
+      '/config primary_stop_timeout is not supported yet: a fast stop has 60 s, and less when the lease ends',
     ]);
   });
 });
@@ -273,6 +307,8 @@ describe('tags', () => {
   it.each([
     ['{}', { nofailover: false, failoverPriority: 1, raw: {} }],
     ['{nofailover: yes}', { nofailover: true, failoverPriority: 0, raw: { nofailover: true } }],
+    ['{sync_priority: 0}', { nosync: true, syncPriority: 0, raw: { sync_priority: 0 } }],
+    ['{sync_priority: 3}', { nosync: false, syncPriority: 3, raw: { sync_priority: 3 } }],
     [
       '{failover_priority: 0}',
       { nofailover: true, failoverPriority: 0, raw: { failover_priority: 0 } },
@@ -313,7 +349,7 @@ describe('tags', () => {
     ],
     [
       '{nosync: on, sync_priority: 2}',
-      {},
+      { nosync: true, syncPriority: 0 },
       'Conflicting configuration between nosync: True and sync_priority: 2. Defaulting to nosync: True',
     ],
   ])('%s contradict each other', (written, expected, warning) => {

@@ -141,8 +141,6 @@ tags: {nofailover: maybe}
   });
 
   it.each([
-    ['bootstrap.dcs.synchronous_mode', true],
-    ['bootstrap.dcs.synchronous_mode', 'quorum'],
     ['bootstrap.dcs.standby_cluster', { host: 'other' }],
     ['bootstrap.method', 'pgbackrest'],
     ['watchdog.mode', 'required'],
@@ -167,6 +165,7 @@ tags: {nofailover: maybe}
   });
 
   it.each([
+    ['bootstrap.dcs.synchronous_mode', true],
     ['bootstrap.dcs.synchronous_mode', false],
     ['bootstrap.dcs.synchronous_mode', 'off'],
     ['etcd3.use_proxies', false],

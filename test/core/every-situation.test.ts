@@ -239,13 +239,70 @@ function* situations(): Generator<Observation> {
               }
 }
 
+const sender = {
+  pid: 1,
+  applicationName: 'n3',
+  userName: '',
+  clientAddress: null,
+  state: 'streaming',
+  syncState: 'sync',
+  syncPriority: 1,
+  flushLsn: 5000,
+  slotName: 'n3',
+  startedAt: '',
+};
+const led = (sync: ClusterView['sync']): ClusterView =>
+  given.cluster({
+    leader: { name: 'n2', leaseId: 'lease-n2', createRevision: 5, modRevision: 6 },
+    sync,
+  });
+const syncKeys: readonly ClusterView['sync'][] = [
+  null,
+  { leader: 'n2', standbys: ['n3'], quorum: 0, modRevision: 9 },
+  { leader: 'n1', standbys: ['n2', 'n3'], quorum: 1, modRevision: 9 },
+  { leader: 'n1', standbys: ['n2'], quorum: 0, modRevision: 9 },
+  { leader: null, standbys: [], quorum: 0, modRevision: 9, unreadable: true },
+];
+
+/** Every state of `/sync`, in every mode. */
+function* synchronousSituations(): Generator<Observation> {
+  const senders = [[], [sender], [sender, { ...sender, pid: 2, slotName: null }]];
+  const more = senders.map((walSenders) => given.running(given.primarySql({ walSenders })));
+  for (const sync of syncKeys)
+    for (const cluster of [led(sync), given.cluster({ sync }), given.leaderless({ sync })])
+      for (const synchronousMode of ['on', 'quorum', 'off'] as const)
+        for (const synchronousModeStrict of [false, true])
+          for (const stopping of [false, true])
+            for (const lease of leases)
+              for (const memory of memories)
+                for (const postgres of [...servers, ...more]) {
+                  const settings = given.settings({ synchronousMode, synchronousModeStrict });
+                  const known = given.known(cluster);
+                  const peers = [given.peer('n3', 5000)];
+                  yield given.replica({
+                    cluster: known,
+                    settings,
+                    stopping,
+                    lease,
+                    memory,
+                    postgres,
+                    peers,
+                  });
+                }
+}
+
+function* all(): Generator<Observation> {
+  yield* situations();
+  yield* synchronousSituations();
+}
+
 const JOB_STEPS = new Set(['startJob']);
 
 describe('every situation', () => {
   it('has a rule, a reason, at most one job, and steps that can be carried out', () => {
     const used = new Set<string>();
     let count = 0;
-    for (const observation of situations()) {
+    for (const observation of all()) {
       const decision = decide(observation);
       count += 1;
       used.add(decision.rule);

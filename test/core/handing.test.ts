@@ -26,7 +26,7 @@ const asked = (
 
 const PAUSED = given.settings({ paused: true });
 const at = (iso: string): FailoverRequest => request({ scheduledAt: iso });
-const synchronous = given.settings({ synchronousMode: true });
+const synchronous = given.settings({ synchronousMode: 'on' });
 const sync = { leader: 'n1', standbys: ['n2'], quorum: 0, modRevision: 6 };
 
 const cases: readonly {

@@ -13,6 +13,7 @@ import type {
   UpstreamFacts,
 } from '../../src/core/model.ts';
 import type { Settings, Tags } from '../../src/core/settings.ts';
+import { NO_STREAMING } from '../../src/core/streaming.ts';
 
 export const SYSTEM = '7710215941031662088';
 export const NOW = 1_000_000;
@@ -25,6 +26,8 @@ export const plainTags: Tags = {
   noloadbalance: false,
   clonefrom: false,
   nostream: false,
+  nosync: false,
+  syncPriority: 1,
   replicatefrom: null,
   raw: {},
 };
@@ -43,7 +46,11 @@ export const settings = (change: Partial<Settings> = {}): Settings => ({
   removeDataDirectoryOnRewindFailure: false,
   removeDataDirectoryOnDivergedTimelines: false,
   paused: false,
-  synchronousMode: false,
+  synchronousMode: 'off',
+  synchronousModeStrict: false,
+  synchronousNodeCount: 1,
+  maximumLagOnSyncnode: -1,
+  userSynchronousStandbyNames: '',
   standbyCluster: false,
   failsafeMode: false,
   failsafeTimeoutMs: 2000,
@@ -134,6 +141,9 @@ export const primarySql = (change: Partial<SqlFacts> = {}): SqlFacts => ({
   walReceiver: null,
   walSenders: [],
   slots: ['n1', 'n2', 'n3'].map(slot),
+  follows: false,
+  synchronousStandbyNames: '',
+  commitsWait: false,
   pendingRestart: [],
   ...change,
 });
@@ -142,6 +152,7 @@ export const standbySql = (leader = 'n1', change: Partial<SqlFacts> = {}): SqlFa
   primarySql({
     inRecovery: true,
     currentLsn: null,
+    follows: true,
     receiveLsn: 5000,
     replayLsn: 5000,
     walReceiver: {
@@ -215,6 +226,8 @@ export const memory = (change: Partial<Memory> = {}): Memory => ({
   postmaster: null,
   crashes: [],
   failedHandover: null,
+  streaming: NO_STREAMING,
+  withdrawingSince: null,
   ...change,
 });
 
@@ -241,6 +254,7 @@ export const peer = (
     timeline: 1,
     tags: plainTags,
     watchdogFailed: false,
+    receiving: false,
     ...change,
   }),
 });

@@ -51,14 +51,14 @@ const cases: readonly Case[] = [
   {
     given: 'synchronous mode left by Patroni, and a peer ahead that /sync does not name',
     observation: given.contender({
-      settings: given.settings({ synchronousMode: true }),
+      settings: given.settings({ synchronousMode: 'on' }),
       cluster: given.known(
         given.leaderless({ sync: { leader: 'n1', standbys: ['n2'], quorum: 0, modRevision: 4 } }),
       ),
       peers: [given.peer('n3', 5001)],
     }),
     rule: 'campaign.race',
-    steps: race,
+    steps: ['campaign', 'writeSync', 'setSynchronousNames', 'startJob'],
     because: 'the one that is ahead may not lead, so nobody waits for it',
   },
   {

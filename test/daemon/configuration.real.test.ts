@@ -46,14 +46,17 @@ test('wrong types, missing required keys and refused values: all at once', async
   node.configure({
     name: undefined,
     restapi: { listen: '127.0.0.1:many' },
-    bootstrap: { dcs: { ttl: 'soon', synchronous_mode: true } },
+    bootstrap: {
+      dcs: { ttl: 'soon', synchronous_mode: 'perhaps', standby_cluster: { host: 'elsewhere' } },
+    },
     postgresql: { data_dir: undefined, use_unix_socket: 'perhaps', parameters: ['a list'] },
   });
   const said = await refusesWith([
     /name: found nothing, allowed: /,
     /restapi\.listen: found "127\.0\.0\.1:many", allowed: /,
     /bootstrap\.dcs\.ttl: found "soon", allowed: /,
-    /bootstrap\.dcs\.synchronous_mode: found true, allowed: off/,
+    /bootstrap\.dcs\.synchronous_mode: found "perhaps", allowed: off, on, quorum/,
+    /bootstrap\.dcs\.standby_cluster: found .*, allowed: not set/,
     /postgresql\.data_dir: found nothing, allowed: a folder/,
     /postgresql\.use_unix_socket: found "perhaps", allowed: /,
     /postgresql\.parameters: found a list, allowed: /,

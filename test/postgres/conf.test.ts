@@ -91,10 +91,7 @@ function withoutComments(text: string): string[] {
 describe('postgresql.conf', () => {
   test('has the lines of the fixture, in its order, and our two additions', () => {
     const lines = withoutComments(confText(file()));
-    const ours = [
-      "recovery_init_sync_method = 'syncfs'",
-      "wal_retrieve_retry_interval = '100ms'",
-    ];
+    const ours = ["recovery_init_sync_method = 'syncfs'", "wal_retrieve_retry_interval = '100ms'"];
     expect(lines).toEqual(expect.arrayContaining(ours));
     expect(lines.filter((line) => !ours.includes(line))).toEqual(REPLICA.split('\n'));
   });

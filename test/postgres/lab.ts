@@ -174,6 +174,7 @@ export function settings(more: Partial<ServerSettings> = {}): ServerSettings {
     pgIdent: more.pgIdent ?? null,
     recoveryConf: more.recoveryConf ?? {},
     useSlots: more.useSlots ?? true,
+    synchronous: more.synchronous ?? false,
   };
 }
 

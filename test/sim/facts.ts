@@ -97,6 +97,9 @@ function sqlOf(machine: Machine): Known<SqlFacts> {
       replayPaused: false,
       walReceiver: receiverOf(machine),
       walSenders: [],
+      follows: inRecovery && disk.upstream !== null,
+      synchronousStandbyNames: '',
+      commitsWait: false,
       slots: [...disk.slots].map(([name, restartLsn]) => ({
         name,
         type: 'physical' as const,

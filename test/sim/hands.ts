@@ -198,6 +198,19 @@ export class SimPostgres implements Postgres {
     for (const [name, lsn] of Object.entries(advance)) disk.slots.set(name, lsn);
   }
 
+  /** Commits of this simulation wait for nobody. */
+  async setSynchronousNames(names: string | null): ReturnType<Postgres['setSynchronousNames']> {
+    await this.#clock.wait(1);
+    if (names !== null && names !== '')
+      throw new PostgresError('the simulated PostgreSQL has no synchronous replication');
+    const { server, disk } = this.#machine;
+    return { names: '', flushedLsn: server.inRecovery ? null : disk.wal.end };
+  }
+
+  async endSender(): Promise<void> {
+    throw new PostgresError('the simulated PostgreSQL shows no walsenders');
+  }
+
   async history(timeline: number): ReturnType<Postgres['history']> {
     await this.#clock.wait(1);
     if (timeline <= 1) return { entries: [], writtenAt: null };

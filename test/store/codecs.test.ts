@@ -158,12 +158,16 @@ describe('what Patroni tolerates is tolerated', () => {
     ['nonsense', null, [], 0, 1],
     ['{"leader":"a","quorum":"x","sync_standby":"b"}', null, [], 0, 1],
     ['{"leader":["a"]}', null, [], 0, 1],
-  ])('sync %j is never read as absent', (value, leader, standbys, quorum, problems) => {
-    const reports: string[] = [];
-    const decoded = decodeSync(kv('s', value), (found) => void reports.push(found));
-    expect(decoded).toEqual({ leader, standbys, quorum, modRevision: 7 });
-    expect(reports).toHaveLength(problems);
-  });
+  ])(
+    'sync %j is never read as absent, nor as empty',
+    (value, leader, standbys, quorum, problems) => {
+      const reports: string[] = [];
+      const decoded = decodeSync(kv('s', value), (found) => void reports.push(found));
+      const unreadable = problems > 0 && { unreadable: true };
+      expect(decoded).toEqual({ leader, standbys, quorum, modRevision: 7, ...unreadable });
+      expect(reports).toHaveLength(problems);
+    },
+  );
 
   test('history: three to five columns; none of it when a row is broken', () => {
     const text =
@@ -266,6 +270,17 @@ describe('what Patroni tolerates is tolerated', () => {
     [{ failover_priority: { toString: 1 }, nofailover: { toString: 1 } }, false, 1],
   ])('tags %j', (raw, nofailover, failoverPriority) => {
     expect(decodeTags(raw)).toMatchObject({ nofailover, failoverPriority });
+  });
+
+  test.each([
+    [{}, false, 1],
+    [{ nosync: true, sync_priority: 5 }, true, 5],
+    [{ sync_priority: 0 }, true, 0],
+    [{ sync_priority: '2' }, false, 2],
+    [{ nosync: false, sync_priority: 0 }, false, 1],
+    [{ nosync: { x: 1 }, sync_priority: 'much' }, false, 1],
+  ])('tags %j as a synchronous standby', (raw, nosync, syncPriority) => {
+    expect(decodeTags(raw)).toMatchObject({ nosync, syncPriority });
   });
 });
 

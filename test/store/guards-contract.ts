@@ -27,10 +27,30 @@ export function describeGuards(name: string, subject: () => Subject, clock: () =
       expect(await one.clearFailover(leadership, view.failover?.modRevision ?? 0)).toBe(false);
       const seen = view.timelines?.modRevision ?? 0;
       expect(await one.claimTimeline('n1', leadership, 50, seen)).toBe(false);
+      const sync = { leader: 'n1', standbys: ['n2'], quorum: 0 };
+      expect(await one.writeSync(leadership, sync, 0)).toBe(false);
       expect(await one.resign(leadership, MARKER, STATUS)).toBe(false);
       expect(await one.renew('n1', leadership)).toMatchObject({ proven: false, lost: true });
       expect(await current().dump()).toEqual(before);
     };
+
+    test('/sync is replaced as it was seen, or not at all (C-5.15, appendix B 10)', async () => {
+      const leadership = await current().lead();
+      const first = { leader: 'n1', standbys: ['n3', 'n2'], quorum: 0 };
+      expect(await one.writeSync(leadership, first, 0)).toBe(true);
+      const written = (await current().dump()).find(({ key }) => key.endsWith('/sync'));
+      expect(written?.value).toBe('{"leader":"n1","quorum":0,"sync_standby":"n2,n3"}');
+      expect(await one.writeSync(leadership, { ...first, standbys: [] }, 0)).toBe(false);
+      const seen = (await one.read()).sync?.modRevision ?? 0;
+      await current().put('sync', '{"leader":"n1","quorum":0,"sync_standby":"n9"}');
+      expect(await one.writeSync(leadership, null, seen)).toBe(false);
+      const now = (await one.read()).sync?.modRevision ?? 0;
+      expect(await one.writeSync(leadership, { ...first, standbys: [] }, now)).toBe(true);
+      expect((await one.read()).sync).toMatchObject({ leader: 'n1', standbys: [], quorum: 0 });
+      const last = (await one.read()).sync?.modRevision ?? 0;
+      expect(await one.writeSync(leadership, null, last)).toBe(true);
+      expect((await one.read()).sync).toBeNull();
+    });
 
     test('an evicted leader changes nothing, though its lease lives', async () => {
       const leadership = await current().lead();

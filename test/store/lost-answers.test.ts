@@ -43,6 +43,17 @@ describe('a write whose answer is lost', () => {
     });
   });
 
+  test('a write of /sync is recognised, and its absence never taken for done', async () => {
+    const leadership = leadershipOf(await store.campaign('n1', await faulty.lease(), 2, 0));
+    const content = { leader: 'n1', standbys: ['n2'], quorum: 0 };
+    client.failOnce('transact', 'lost answer');
+    expect(await store.writeSync(leadership, content, 0)).toBe(true);
+    const { sync } = await store.read();
+    client.failOnce('transact', 'lost request');
+    expect(await store.writeSync(leadership, null, sync?.modRevision ?? 0)).toBe(true);
+    expect((await store.read()).sync).toBeNull();
+  });
+
   test('a campaign that somebody else won meanwhile is lost', async () => {
     const leaseId = await faulty.lease();
     const other = faulty.over(memory.client());

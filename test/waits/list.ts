@@ -44,12 +44,7 @@ export const WAITS: readonly Listed[] = [
     'the word of the guard that it is armed: it answers over a pipe that nobody blocks on',
     'the time for its confirmation',
   ],
-  [
-    'src/fence/guard-keeper.ts',
-    'CONFIRM_LOOK_MS',
-    'as above',
-    'the time for its confirmation',
-  ],
+  ['src/fence/guard-keeper.ts', 'CONFIRM_LOOK_MS', 'as above', 'the time for its confirmation'],
   [
     'src/fence/guard-keeper.ts',
     'LOOK_MS',
