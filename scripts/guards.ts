@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { execa } from 'execa';
-import { type Guard, guards } from './guards/catalogue.ts';
+import { guards } from './guards/catalogue.ts';
+import type { Guard } from './guards/guard.ts';
 import { table } from './table.ts';
 
 const root = join(import.meta.dirname, '..');

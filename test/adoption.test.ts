@@ -29,6 +29,7 @@ async function armed(
     guard,
     store: { grantLease: () => new Promise(() => undefined) },
     postgres: { observe: async () => facts },
+    journal: { boot: '', node: { promise: null }, promised: async () => undefined },
     policy: { settings: given.settings({ paused }) },
     say: () => undefined,
   };

@@ -2,21 +2,8 @@
  * The field's known bugs that this version guards against: for each the fault, the rule, the test,
  * and the change of the source that takes the guard away.
  */
-export interface Guard {
-  /** Number of the bug in the field's list. */
-  readonly id: string;
-  readonly fault: string;
-  readonly rule: string;
-  readonly test: string;
-  /** Part of the test's name. */
-  readonly name: string;
-  readonly file: string;
-  /** Found exactly once in the file, and replaced. */
-  readonly guard: string;
-  readonly without: string;
-  /** Needs real servers and an unprivileged user. */
-  readonly real?: true;
-}
+import type { Guard } from './guard.ts';
+import { synchronousGuards } from './synchronous.ts';
 
 export const guards: readonly Guard[] = [
   {
@@ -333,95 +320,5 @@ export const guards: readonly Guard[] = [
     guard: '    if (pending !== null && pending.scheduledAt === null) return false;\n',
     without: '',
   },
-  {
-    id: 'D36',
-    fault: 'a connection is left over of a standby that is gone',
-    rule: 'sync: a member whose lease is over confirms nothing, and is replaced at once',
-    test: 'test/core/synchronous.test.ts',
-    name: 'D36',
-    file: 'src/core/synchronous.ts',
-    guard: 'if (name === s.seen.name || leaseId === null || tags.nostream) return false;',
-    without: 'if (name === s.seen.name || tags.nostream) return false;',
-  },
-  {
-    id: 'D37',
-    fault: 'nobody whom /sync names is left, and an operator names a member',
-    rule: 'campaign.race: the member that an operator named may lead, this once',
-    test: 'test/core/race-synchronous.test.ts',
-    name: 'D37',
-    file: 'src/core/candidates.ts',
-    guard: "if (requested !== name && vouched(name, { settings, cluster }) === 'no') {",
-    without: "if (vouched(name, { settings, cluster }) === 'no') {",
-  },
-  {
-    id: 'D39',
-    fault: 'a primary crashes with commits that no standby has confirmed',
-    rule: 'lead.sync-hand-over: a standby that holds everything takes over, nothing is started in place',
-    test: 'test/core/race-synchronous.test.ts',
-    name: 'D39',
-    file: 'src/core/leading.ts',
-    guard: "  { id: 'lead.sync-hand-over', when: handOverInstead },\n",
-    without: '',
-  },
-  {
-    id: 'D40, the race',
-    fault: 'after several kills those whom /sync names are on an older timeline',
-    rule: 'campaign.race: in synchronous modes /sync decides, not the number of the timeline',
-    test: 'test/core/race-synchronous.test.ts',
-    name: 'D40',
-    file: 'src/core/candidates.ts',
-    guard:
-      '/sync would not name this member (field D40).\n  if (activeSync({ settings, cluster }) !== null) return null;',
-    without: '/sync would not name this member (field D40).',
-  },
-  {
-    id: 'D40, the heirs',
-    fault: 'the new leader goes before anybody else holds what it acknowledged',
-    rule: 'promotion: the former leader stays named, nothing is acknowledged without one of them',
-    test: 'test/core/synchronous-promotion.test.ts',
-    name: 'D40',
-    file: 'src/core/guarantee.ts',
-    guard: 'return { voters: union(without(voters, [name]), [leader]), quorum };',
-    without: 'return NO_PROMISE;',
-  },
-  {
-    id: 'D43',
-    fault: 'the named standby is connected and confirms nothing',
-    rule: 'sync: when commits have waited for a second, it counts as gone',
-    test: 'test/core/synchronous.test.ts',
-    name: 'D43',
-    file: 'src/core/streaming.ts',
-    guard: 'return now - waitingSince >= STALL_MS && now - progress.movedAt >= STALL_MS;',
-    without: 'return now < waitingSince;',
-  },
-  {
-    id: 'S5, the votes',
-    fault: 'a voter still streams from a former leader that wakes up',
-    rule: 'campaign.race: only a member that receives nothing any more has voted',
-    test: 'test/core/race-synchronous.test.ts',
-    name: 'a voter that still receives',
-    file: 'src/core/vouching.ts',
-    guard: 'return inRecovery && !receiving && !isAhead(answer.value) ? [peer.name] : [];',
-    without: 'return inRecovery && !isAhead(answer.value) ? [peer.name] : [];',
-  },
-  {
-    id: 'S5, the order',
-    fault: 'a standby is named before it holds what was acknowledged without it',
-    rule: 'sync.write: only holders of everything, confirmed under names that are in force',
-    test: 'test/core/guarantee-properties.test.ts',
-    name: 'holds at every moment',
-    file: 'src/core/guarantee.ts',
-    guard: 'return without(next.voters, holders).length <= next.quorum;',
-    without: 'return true;',
-  },
-  {
-    id: 'S2, the names',
-    fault: 'synchronous mode is turned off while a former primary still runs',
-    rule: "a file written for any other reason keeps the leader's names",
-    test: 'test/postgres/names.test.ts',
-    name: 'S2: turned off',
-    file: 'src/postgres/names.ts',
-    guard: 'const owned = synchronous || (this.#owned ?? inFile !== user);',
-    without: 'const owned = synchronous;',
-  },
+  ...synchronousGuards,
 ];

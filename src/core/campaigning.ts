@@ -17,7 +17,7 @@ export const campaigning: readonly Rule[] = [
   { id: 'campaign.no-lease', when: noLease },
   { id: 'campaign.stale-primary', when: stalePrimary },
   { id: 'campaign.keep', when: keep },
-  { id: 'campaign.promised', when: promised },
+  { id: 'campaign.failsafe', when: failsafe },
   { id: 'campaign.vanished-lease', when: vanishedLease },
   { id: 'campaign.wiped-store', when: wipedStore },
   { id: 'campaign.promise', when: promise },
@@ -92,7 +92,7 @@ function barredPrimary({ seen }: Situation): string | null {
 }
 
 /** A leader that cannot reach the store relies on it that nobody takes its place (contract 5.3, 5.4). */
-function promised(s: Situation): Decision | null {
+function failsafe(s: Situation): Decision | null {
   const { promise, now, name } = s.seen;
   if (promise === null || promise.leader === name) return null;
   // It has released the lease itself: it does not rely on anybody any more.
@@ -101,7 +101,7 @@ function promised(s: Situation): Decision | null {
   if (left <= 0) return null;
   return decision(
     s.seen,
-    'campaign.promised',
+    'campaign.failsafe',
     `${promise.leader} goes on without the store, and this member has agreed to it for ${Math.round(left)} ms more`,
     [],
     Math.min(SOON_MS * 4, left),

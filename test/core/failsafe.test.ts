@@ -14,7 +14,7 @@ const cases: readonly Case[] = [
   {
     given: 'a free leader key and a promise that stands',
     observation: given.contender({ promise }),
-    rule: 'campaign.promised',
+    rule: 'campaign.failsafe',
     steps: [],
     because: 'that leader may still take writes (S1)',
   },
@@ -41,7 +41,7 @@ const cases: readonly Case[] = [
       promise,
       cluster: given.known(given.leaderless({ handover: { ...marker, leader: 'n9' } })),
     }),
-    rule: 'campaign.promised',
+    rule: 'campaign.failsafe',
     steps: [],
     because: 'it says nothing about the one that goes on',
   },

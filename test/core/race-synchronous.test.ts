@@ -259,7 +259,16 @@ describe('a member that /sync names leaves it first', () => {
         synchronousMode: 'on',
         removeDataDirectoryOnDivergedTimelines: true,
       }),
-      cluster: given.known(given.cluster({ sync: key({ standbys }) })),
+      cluster: given.known(
+        given.cluster({
+          sync: key({ standbys }),
+          members: [
+            given.member('n1', { role: 'primary', timeline: 2 }),
+            given.member('n2'),
+            given.member('n3'),
+          ],
+        }),
+      ),
       postgres: given.stopped('shut down', { standbySignal: true }),
       upstream: two,
       memory: given.memory({ lastRole: 'primary', withdrawingSince }),
