@@ -84,7 +84,7 @@ export class Replication {
     this.#advancing = true;
     if (source.inRecovery) source.replication.advance();
     this.#advancing = false;
-    const { wal } = this.#machine().disk;
+    const { wal, histories } = this.#machine().disk;
     const theirs = from.disk.wal.records;
     const until = scheduler.now - this.lagMs;
     for (let next = theirs[wal.records.length]; next !== undefined; ) {
@@ -92,7 +92,12 @@ export class Replication {
       wal.records.push(next);
       next = theirs[wal.records.length];
     }
-    if (wal.timeline > this.target) this.target = wal.timeline;
+    if (wal.timeline > this.target) {
+      // Whoever streams beyond the end of a timeline has fetched the history of the next.
+      this.target = wal.timeline;
+      const history = from.disk.histories.get(wal.timeline);
+      if (history !== undefined) histories.set(wal.timeline, history);
+    }
     this.received = wal.end;
   }
 
