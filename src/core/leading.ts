@@ -87,7 +87,7 @@ function steady(s: Situation): Decision | null {
     'lead.steady',
     `no action. I am (${seen.name}), the leader with the lock${waiting === null ? '' : `; ${waiting}`}`,
     upkeep(s),
-    watchMs(s),
+    watchMs(s, waiting),
   );
 }
 

@@ -33,8 +33,9 @@ import { upkeep } from './upkeep.ts';
 
 /** From look to look while standbys have to be watched: PostgreSQL has no event for their end (F1), ms. */
 export const WATCH_MS = 250;
-/** While a change is on its way, ms. */
-const SOON_MS = 50;
+/** While a change is on its way and commits may wait for it, ms: after a step of ours, for a standby. */
+const SOON_MS = 10;
+const WAITING_MS = 50;
 /** A connection whose standby has confirmed nothing for so long keeps the standby from coming back, ms. */
 const DEAD_SENDER_MS = 5000;
 
@@ -69,10 +70,11 @@ export function waitsFor(s: Situation): string | null {
   return next?.step === null ? next.why : null;
 }
 
-/** How long a leader may look away, ms. */
-export function watchMs({ seen }: Situation): number {
+/** How long a leader may look away, ms. `waiting`: see {@link waitsFor}. */
+export function watchMs({ seen }: Situation, waiting: string | null = null): number {
   const { synchronousMode, loopWaitMs } = seen.settings;
-  return synchronousMode === 'off' ? loopWaitMs : Math.min(loopWaitMs, WATCH_MS);
+  if (synchronousMode === 'off') return loopWaitMs;
+  return Math.min(loopWaitMs, waiting === null ? WATCH_MS : WAITING_MS);
 }
 
 function synchronize(s: Situation, sql: SqlFacts): Next | null {

@@ -333,6 +333,9 @@ describe('the leader, in priority mode', () => {
     const steady = leading({ sync: named(['n2']), names: '"n2"' });
     expect(decide(steady)).toMatchObject({ rule: 'lead.steady', wakeInMs: 250 });
     expect(decide(given.leader()).wakeInMs).toBe(10_000);
+    const behind = leading({ sync: named([]), names: '"n2"', memory: inForce('"n2"', 5001) });
+    expect(decide(behind)).toMatchObject({ rule: 'lead.steady', wakeInMs: 50 });
+    expect(decide(behind).why).toContain('waiting for n2');
   });
 
   it('goes on in pause, and never without a proven lease', () => {
