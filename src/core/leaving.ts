@@ -32,6 +32,7 @@ export const leaving: readonly Rule[] = [
     when: (s) =>
       s.seen.stopping && runsAsStandby(s) ? withdraw(s, 'leave.sync', 'stopping PostgreSQL') : null,
   },
+  { id: 'leave.replaced', when: replaced },
   { id: 'leave.stop', when: ({ seen }) => (seen.stopping ? stopServer(seen) : null) },
 ];
 
@@ -110,6 +111,19 @@ function handOver(s: Situation): Decision | null {
         job: { kind: 'handover', candidates, named: null, thenStandby: false, request: null },
       },
     ],
+    SOON_MS,
+  );
+}
+
+/** A primary that others have replaced takes no more writes, not even for the time of a fast stop (S1). */
+function replaced(s: Situation): Decision | null {
+  const { seen, otherLeader } = s;
+  if (!seen.stopping || otherLeader === null || !runsAsPrimary(s)) return null;
+  return decision(
+    seen,
+    'leave.replaced',
+    `stopping PostgreSQL at once: ${otherLeader.name} leads`,
+    [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }],
     SOON_MS,
   );
 }

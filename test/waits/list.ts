@@ -246,6 +246,7 @@ export const WAKE_UPS: readonly Listed[] = [
   ['leave.finish-job', 'SOON_MS', JOB, JOB_BOUND],
   ['leave.stopped', 'SOON_MS', 'processes without a postmaster to be gone', 'ORPHANS_TIMEOUT_MS'],
   ['leave.hand-over', 'SOON_MS', JOB, JOB_BOUND],
+  ['leave.replaced', 'SOON_MS', JOB, JOB_BOUND],
   ['leave.stop', 'SOON_MS', JOB, JOB_BOUND],
   ['paused.rejoin', '250', JOB, JOB_BOUND],
   ['src/core/requesting.ts', 'SOON_MS', 'nothing: the request is answered', STORE_BOUND],
