@@ -271,8 +271,11 @@ export class LocalPostgres implements Postgres {
     await this.#tidy();
     const marker = await this.#parts.markers.read();
     // A copy that only has to be put in place makes what is there now the past: nobody writes to it.
-    if (marker === null || (marker.folder !== null && !marker.swapping)) return;
-    throw new PostgresError(`a ${marker.kind} was begun at ${marker.startedAt} and never finished`);
+    if (marker === null) return;
+    const beside = marker.folder !== null && !marker.swapping;
+    const kind = beside ? marker.replaces : marker.kind;
+    if (kind === null) return;
+    throw new PostgresError(`a ${kind} was begun at ${marker.startedAt} and never finished`);
   }
 
   async #learnRequired(): Promise<ControlData> {

@@ -236,8 +236,8 @@ async function diskFacts(parts: Parts): Promise<DiskFacts> {
     dataDirectory: directory,
     standbySignal: standby || recovery,
     postmaster: process,
-    // A clone beside the data directory has not touched it.
-    marker: marker === null || marker.folder !== null ? null : marker.kind,
+    // A clone beside the data directory has not touched it: it is what it was before.
+    marker: marker?.folder === null ? marker.kind : (marker?.replaces ?? null),
     incarnation,
   };
 }

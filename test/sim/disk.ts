@@ -16,6 +16,14 @@ export interface Marker {
   readonly kind: 'bootstrap' | 'clone' | 'rewind';
   /** The work is done beside the data directory, which stays as it is until the end. */
   readonly beside: boolean;
+  /** Work that never finished in the directory that a copy beside it is to replace. */
+  readonly replaces?: Marker['kind'] | null;
+}
+
+/** What is left of a marker whose copy came to nothing: the directory is again what it was. */
+export function abandoned(marker: Marker | null): Marker | null {
+  if (marker?.beside !== true) return marker;
+  return marker.replaces ? { kind: marker.replaces, beside: false } : null;
 }
 
 export class Disk {

@@ -1,4 +1,5 @@
 /** What a look at the simulated server and its disk shows. */
+
 import type {
   ControlFile,
   DataDirectory,
@@ -7,6 +8,7 @@ import type {
   SqlFacts,
 } from '../../src/core/model.ts';
 import { slotName } from '../../src/core/slots.ts';
+import { abandoned } from './disk.ts';
 import type { Machine } from './world.ts';
 
 export const PORT = 5432;
@@ -18,7 +20,7 @@ export function factsOf(
 ): PostgresFacts {
   const { server, disk } = machine;
   server.replication.advance();
-  const marker = ask.working || disk.marker?.beside === true ? null : disk.marker;
+  const marker = ask.working ? null : abandoned(disk.marker);
   return {
     dataDirectory: directoryOf(machine),
     control: controlOf(machine),

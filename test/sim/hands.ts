@@ -2,6 +2,7 @@
  * The agent's hands on the simulated PostgreSQL: the same interface as the real ones, with the same
  * order of effects on disk. All waiting is on the daemon's own clock, so that work dies with it.
  */
+
 import type { Clock } from '../../src/clock.ts';
 import type { PostgresFacts, Upstream, UpstreamFacts } from '../../src/core/model.ts';
 import {
@@ -10,6 +11,7 @@ import {
   PostgresError,
   type Progress,
 } from '../../src/postgres/postgres.ts';
+import { abandoned } from './disk.ts';
 import { factsOf } from './facts.ts';
 import type { DaemonProcess } from './process.ts';
 import type { Random } from './random.ts';
@@ -301,9 +303,8 @@ export class SimPostgres implements Postgres {
 
   #refuseUnfinished(): void {
     this.#tidy();
-    const { marker } = this.#machine.disk;
-    if (marker !== null && !marker.beside)
-      throw new PostgresError(`a ${marker.kind} was begun and never finished`);
+    const marker = abandoned(this.#machine.disk.marker);
+    if (marker !== null) throw new PostgresError(`a ${marker.kind} was begun and never finished`);
   }
 
   /** What a former agent left of a clone beside the data directory goes; the directory is whole. */
@@ -311,6 +312,6 @@ export class SimPostgres implements Postgres {
     if (this.#tidied) return;
     this.#tidied = true;
     const { disk } = this.#machine;
-    if (disk.marker?.beside === true) disk.marker = null;
+    disk.marker = abandoned(disk.marker);
   }
 }

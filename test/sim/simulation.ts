@@ -47,6 +47,8 @@ export class Simulation {
     readonly event: TrapEvent;
     readonly afterMs: number;
     readonly call: (node: Node) => void;
+    /** What it has set off and not done yet. */
+    cancel: () => void;
   }>();
   #wellLooks = 0;
   #healedAt: number | null = null;
@@ -194,9 +196,12 @@ export class Simulation {
       deleteLeaderKey: () => void this.#world.store.transact([], [{ delete: keys.leader }], []),
       config: () => this.#truth.config,
       trap: (event, afterMs, call) => {
-        const trap = { event, afterMs, call };
+        const trap = { event, afterMs, call, cancel: () => undefined };
         this.#traps.add(trap);
-        return () => void this.#traps.delete(trap);
+        return () => {
+          this.#traps.delete(trap);
+          trap.cancel();
+        };
       },
       diskLost: (node) => this.#checks.losses.diskLost(node),
     };
@@ -209,7 +214,7 @@ export class Simulation {
       if (trap.event !== event || node === undefined) continue;
       this.#traps.delete(trap);
       this.#checks.losses.disturbed(name);
-      scheduler.after(trap.afterMs, () => {
+      trap.cancel = scheduler.after(trap.afterMs, () => {
         scheduler.entered = true;
         witness.note('FAULT', `the trap for "${event}" closes on ${name}`);
         trap.call(node);

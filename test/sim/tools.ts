@@ -1,4 +1,5 @@
 /** initdb, pg_basebackup and pg_rewind on simulated data directories. */
+
 import type { Clock } from '../../src/clock.ts';
 import { sharedUntil } from '../../src/core/history.ts';
 import type { Upstream, UpstreamFacts } from '../../src/core/model.ts';
@@ -7,6 +8,7 @@ import {
   PostgresError,
   type Progress,
 } from '../../src/postgres/postgres.ts';
+import { abandoned } from './disk.ts';
 import type { DaemonProcess } from './process.ts';
 import type { Random } from './random.ts';
 import { CHECKPOINT_RECORD, Wal } from './wal.ts';
@@ -61,13 +63,14 @@ export async function cloneDirectory(
   const facts = await tools.ask(from, 3000);
   if (disk.systemIdentifier !== '' && disk.systemIdentifier !== facts.systemIdentifier)
     throw new PostgresError('clone: another cluster');
-  disk.marker = { kind: 'clone', beside: !machine.narrow };
+  const replaces = abandoned(disk.marker)?.kind ?? null;
+  disk.marker = { kind: 'clone', beside: !machine.narrow, replaces };
   if (machine.narrow) empty(tools, from);
   let source: Machine;
   try {
     source = await copy(tools, from, progress, signal);
   } catch (error) {
-    if (disk.marker?.beside === true) disk.marker = null;
+    disk.marker = abandoned(disk.marker);
     throw error;
   }
   if (!machine.narrow) empty(tools, from);

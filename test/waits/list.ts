@@ -278,7 +278,11 @@ export const SHORT_CONSTANTS: Readonly<Record<string, Readonly<Record<string, st
     CLOSE_GRACE_MS: 'deadline for connections at the end',
   },
   'src/core/campaigning.ts': { SOON_MS: 'see WAKE_UPS', PROMISE_MS: 'see WAKE_UPS' },
-  'src/core/synchronous.ts': { SOON_MS: 'see WAKE_UPS', WATCH_MS: 'see WAKE_UPS, lead.steady' },
+  'src/core/synchronous.ts': {
+    SOON_MS: 'see WAKE_UPS',
+    WAITING_MS: 'see WAKE_UPS, lead.steady: while commits wait',
+    WATCH_MS: 'see WAKE_UPS, lead.steady',
+  },
   'src/core/withdrawing.ts': { SOON_MS: 'see WAKE_UPS' },
   'src/postgres/synchronous.ts': { LOOK_MS: 'see WAITS' },
   'src/core/following.ts': { SOON_MS: 'see WAKE_UPS' },
