@@ -91,12 +91,12 @@ async function look(session: Session): Promise<InForce> {
 /**
  * A walsender lets waiting commits go when its standby confirms something, not when its settings
  * change: without new WAL that is after wal_receiver_status_interval, 10 s. A commit of ours that waits
- * for nobody is new WAL. Best effort: others write as well.
+ * for nobody is new WAL; with the message in it, it is flushed at once. Best effort: others write too.
  */
 async function nudge(parts: Parts): Promise<void> {
   try {
     await withOwnSession(parts, '-c synchronous_commit=local', async (session) => {
-      await session.query('SELECT txid_current()', ASK_MS);
+      await session.query("SELECT pg_logical_emit_message(true, 'tenure', '')", ASK_MS);
     });
   } catch (error) {
     parts.log('info', `no WAL was written after the names had changed: ${messageOf(error)}`);
