@@ -44,6 +44,7 @@ export async function setSynchronousNames(
     if (wanted === '') configuration.firstNames = null;
     else if (before.names === '') configuration.firstNames = { checkpoint: null };
     const inForce = await untilInForce(parts, wanted, names === null ? before : null, deadline);
+    if (inForce.flushedLsn !== null) await nudge(parts);
     const first = configuration.firstNames;
     if (first === null) return inForce;
     first.checkpoint ??= throughCheckpointer(parts, first);
@@ -85,6 +86,21 @@ async function look(session: Session): Promise<InForce> {
   const [row] = await session.query(LOOK, ASK_MS);
   const flushed = row?.flushed ?? null;
   return { names: row?.names ?? '', flushedLsn: flushed === null ? null : parseLsn(flushed) };
+}
+
+/**
+ * A walsender lets waiting commits go when its standby confirms something, not when its settings
+ * change: without new WAL that is after wal_receiver_status_interval, 10 s. A commit of ours that waits
+ * for nobody is new WAL; with the message in it, it is flushed at once. Best effort: others write too.
+ */
+async function nudge(parts: Parts): Promise<void> {
+  try {
+    await withOwnSession(parts, '-c synchronous_commit=local', async (session) => {
+      await session.query("SELECT pg_logical_emit_message(true, 'tenure', '')", ASK_MS);
+    });
+  } catch (error) {
+    parts.log('info', `no WAL was written after the names had changed: ${messageOf(error)}`);
+  }
 }
 
 /**

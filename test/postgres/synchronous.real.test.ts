@@ -7,11 +7,16 @@ const lab = new Lab();
 let a: Node;
 let b: Node;
 const on = settings({ synchronous: true });
+/** By itself the standby says nothing; only new WAL makes it. */
+const silent = settings({
+  synchronous: true,
+  parameters: { wal_receiver_status_interval: '3600' },
+});
 
 beforeAll(async () => {
   a = await primary(lab, 'a');
   b = await standby(lab, 'b', a);
-  await b.postgres.configure(on);
+  await b.postgres.configure(silent);
   await a.postgres.configure(on);
   await lab.ask(a, 'CREATE TABLE t (x int)');
 }, 60_000);
@@ -61,8 +66,10 @@ test('from none to some: the very next commit waits', async () => {
   const waiting = await commit(a);
   await waits(a);
   expect(waiting.acknowledged()).toBe(false);
-  await a.postgres.setSynchronousNames('"b"', 60_000);
-  await waiting.done;
+  const set = await a.postgres.setSynchronousNames('"b"', 60_000);
+  // New WAL: without it the standby would confirm what it has only at its next status message.
+  expect((await facts(a)).currentLsn ?? 0).toBeGreaterThan(set.flushedLsn ?? 0);
+  await until('the commit to be acknowledged', waiting.acknowledged, 30_000);
 });
 
 test('S2: neither new settings nor a new agent let a waiting commit go', async () => {
