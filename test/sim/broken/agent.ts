@@ -137,8 +137,8 @@ export const agentVariants: readonly Variant[] = [
       },
       {
         file: 'test/sim/hands.ts',
-        find: 'if (marker !== null && !marker.beside)',
-        replace: 'if (marker !== null && marker.beside)',
+        find: '    if (marker !== null)\n',
+        replace: '    if (marker?.beside === true)\n',
       },
     ],
   },
