@@ -137,8 +137,8 @@ export const agentVariants: readonly Variant[] = [
       },
       {
         file: 'test/sim/hands.ts',
-        find: '    if (marker !== null)\n',
-        replace: '    if (marker?.beside === true)\n',
+        find: 'if (marker !== null) throw',
+        replace: 'if (marker?.beside === true) throw',
       },
     ],
   },
