@@ -7,6 +7,7 @@ import type {
   JobState,
   Known,
   LeaseFacts,
+  Member,
   Memory,
   PostgresFacts,
 } from './core/model.ts';
@@ -116,13 +117,15 @@ function failedHandover(before: Memory, { ended }: Look): Memory['failedHandover
 
 function leaders(
   before: Memory,
-  { now, cluster }: Look,
+  { now, name, cluster }: Look,
 ): Pick<Memory, 'lastLeader' | 'leaderlessSince'> {
   if (!cluster.known)
     return { lastLeader: before.lastLeader, leaderlessSince: before.leaderlessSince };
   const { leader, members } = cluster.value;
-  if (leader === null)
-    return { lastLeader: before.lastLeader, leaderlessSince: before.leaderlessSince ?? now };
+  if (leader === null) {
+    const lastLeader = before.lastLeader ?? presumedLeader(name, members);
+    return { lastLeader, leaderlessSince: before.leaderlessSince ?? now };
+  }
   const record = members.find((member) => member.name === leader.name);
   // A record that is gone for a moment says nothing about which daemon its member runs.
   const same = before.lastLeader?.name === leader.name ? before.lastLeader.tenure : false;
@@ -131,6 +134,18 @@ function leaders(
     lastLeader: { name: leader.name, leaseId: leader.leaseId, tenure },
     leaderlessSince: null,
   };
+}
+
+/**
+ * An agent that has just begun has seen nobody lead. Whose record says that it is a primary, under a
+ * lease that lives, may have led until its key was deleted by hand, and write on (rule S1).
+ */
+function presumedLeader(name: string, members: readonly Member[]): Memory['lastLeader'] {
+  const [found] = members
+    .filter((one) => one.name !== name && one.role === 'primary' && one.leaseId !== null)
+    .sort((one, other) => (other.timeline ?? 0) - (one.timeline ?? 0));
+  if (found === undefined) return null;
+  return { name: found.name, leaseId: found.leaseId, tenure: found.tenure !== null };
 }
 
 function memberSince(before: Memory, { now, name, cluster }: Look): number | null {

@@ -55,6 +55,31 @@ describe('crashes', () => {
   });
 });
 
+describe('the last leader', () => {
+  const seenBy = (members: readonly ReturnType<typeof given.member>[]): Memory =>
+    after([look(1, down, { cluster: given.known(given.leaderless({ members })) })]);
+  const n3 = given.member('n3', { role: 'primary', leaseId: 'lease-n3', timeline: 2 });
+
+  it('of an agent that has just begun is whose record says primary under a living lease (simulator, test-8496)', () => {
+    const older = given.member('n2', { role: 'primary', leaseId: 'lease-n2', timeline: 1 });
+    expect(seenBy([older, n3]).lastLeader).toEqual({
+      name: 'n3',
+      leaseId: 'lease-n3',
+      tenure: true,
+    });
+    expect(seenBy([{ ...n3, leaseId: null }]).lastLeader).toBeNull();
+    expect(seenBy([{ ...n3, role: 'replica' }]).lastLeader).toBeNull();
+    expect(seenBy([{ ...n3, name: 'n1' }]).lastLeader).toBeNull();
+    expect(seenBy([{ ...n3, tenure: null }]).lastLeader).toMatchObject({ tenure: false });
+  });
+
+  it('that was seen is not replaced by a record', () => {
+    const leaderless = given.known(given.leaderless({ members: [n3] }));
+    const looks = [look(1, up(10)), look(2, up(10), { cluster: leaderless })];
+    expect(after(looks).lastLeader?.name).toBe('n1');
+  });
+});
+
 describe('a requested hand-over', () => {
   it('is remembered when it failed, until another one has succeeded', () => {
     const failed = { ...given.ended('handover', false, '', 'missed'), request: 8 };
