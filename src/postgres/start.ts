@@ -1,7 +1,7 @@
 /** Starting the server and waiting until it accepts connections (C-6.8). */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Upstream } from '../core/model.ts';
+import type { Upstream, UpstreamFacts } from '../core/model.ts';
 import { recoveryTimeline } from './controlfile.ts';
 import { messageOf, readIfThere, removeIfThere } from './disk.ts';
 import { explainExit, noteLogs } from './earlyexit.ts';
@@ -86,39 +86,52 @@ async function refuseUnseen({ session }: Parts): Promise<void> {
 
 async function prepareStandby(parts: Parts, upstream: Upstream | null): Promise<void> {
   const { configuration, places, options } = parts;
-  const control = await readControl(parts, places.dataDir, ctlTimeout(options));
-  await writeStandbySignal(places);
-  const stubs = await removeStubs(places.wal, recoveryTimeline(control));
+  // A program to run and a server to ask, at the same time: clients may be waiting for this node.
+  const [control, leader] = await Promise.all([
+    readControl(parts, places.dataDir, ctlTimeout(options)),
+    upstream === null ? null : askLeader(parts, upstream),
+    upstream === null ? null : ensureOwnSlot(parts, upstream),
+    writeStandbySignal(places),
+  ]);
+  const own = recoveryTimeline(control);
+  const stubs = await removeStubs(places.wal, own);
   if (stubs.length > 0) parts.log('info', `removed reserved timelines ${stubs.join(', ')}`);
-  if (upstream !== null) await dropForeignHistories(parts, upstream, recoveryTimeline(control));
+  if (leader !== null) await dropForeignHistories(parts, leader, own);
   configuration.required = control.required;
   configuration.startsAsStandby();
   await configuration.write({ role: 'standby', upstream });
-  if (upstream !== null) await ensureOwnSlot(parts, upstream);
+}
+
+/** Null: nothing to compare histories with. */
+async function askLeader(parts: Parts, upstream: Upstream): Promise<UpstreamFacts | null> {
+  try {
+    const facts = await parts.upstreams.ask(upstream, ASK_MS);
+    return facts.inRecovery ? null : facts;
+  } catch (error) {
+    parts.log('info', `histories were not compared with ${upstream.name}: ${messageOf(error)}`);
+    return null;
+  }
 }
 
 /**
  * The history of a promotion that nobody continued makes recovery head for a timeline that has no
- * WAL, and the standby never streams (field D51). Best effort: without an answer all stay.
+ * WAL, and the standby never streams (field D51).
  */
-async function dropForeignHistories(parts: Parts, upstream: Upstream, own: number): Promise<void> {
-  const { places, log } = parts;
-  try {
-    const facts = await parts.upstreams.ask(upstream, ASK_MS);
-    if (facts.inRecovery) return;
-    const ancestry = [facts.timeline, ...facts.history.map(({ timeline }) => timeline)];
-    const dropped = await removeHistories(
-      places.wal,
-      (timeline) => timeline > own && !ancestry.includes(timeline),
+async function dropForeignHistories(
+  { places, log }: Parts,
+  leader: UpstreamFacts,
+  own: number,
+): Promise<void> {
+  const ancestry = [leader.timeline, ...leader.history.map(({ timeline }) => timeline)];
+  const dropped = await removeHistories(
+    places.wal,
+    (timeline) => timeline > own && !ancestry.includes(timeline),
+  );
+  if (dropped.length > 0)
+    log(
+      'info',
+      `removed histories that ${leader.name} does not descend from: ${dropped.join(', ')}`,
     );
-    if (dropped.length > 0)
-      log(
-        'info',
-        `removed histories that ${upstream.name} does not descend from: ${dropped.join(', ')}`,
-      );
-  } catch (error) {
-    log('info', `histories were not compared with ${upstream.name}: ${messageOf(error)}`);
-  }
 }
 
 async function preparePrimary(parts: Parts): Promise<void> {
