@@ -10,6 +10,7 @@ import type {
   Memory,
   PostgresFacts,
 } from './core/model.ts';
+import { HEARD, rememberSilence } from './core/silence.ts';
 import { NO_STREAMING, rememberStreaming } from './core/streaming.ts';
 
 /** Failures kept: enough for the longest pause between tries. */
@@ -48,6 +49,7 @@ export function newMemory(
     crashes: [],
     failedHandover: null,
     streaming: NO_STREAMING,
+    silence: HEARD,
     withdrawingSince: null,
   };
 }
@@ -80,6 +82,7 @@ export function remember(before: Memory, look: Look): Memory {
     ...crashes(before, look),
     failedHandover: failedHandover(before, look),
     streaming: rememberStreaming(before.streaming, now, postgres, look.cluster),
+    silence: rememberSilence(before.silence, now, postgres, look.job?.outcome === null),
   };
 }
 

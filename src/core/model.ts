@@ -23,6 +23,7 @@ import type { ClusterView, SyncContent } from './cluster.ts';
 import type { Known } from './known.ts';
 import type { PostgresFacts, UpstreamFacts } from './server.ts';
 import type { Settings, Tags } from './settings.ts';
+import type { Silence } from './silence.ts';
 import type { StreamingMemory } from './streaming.ts';
 
 export type * from './asked.ts';
@@ -172,6 +173,8 @@ export interface Memory {
   readonly failedHandover: { readonly request: number; readonly why: string } | null;
   /** Of this node as a primary: what its standbys have done lately. */
   readonly streaming: StreamingMemory;
+  /** Since when PostgreSQL, which runs, gives no sign of life. */
+  readonly silence: Silence;
   /** Since when this member has been asking to leave `/sync`; null while it is not. */
   readonly withdrawingSince: number | null;
 }

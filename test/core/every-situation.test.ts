@@ -139,7 +139,16 @@ const memories: readonly Memory[] = [
     promotedHere: [1],
     crashes: [1, 2, 3].map((ago) => given.NOW - ago),
   }),
-  given.memory({ lastRole: 'primary', failures: failures('start') }),
+  given.memory({
+    lastRole: 'primary',
+    failures: failures('start'),
+    silence: {
+      answeredBy: { pid: 100, startTicks: 1 },
+      since: given.NOW - 60_000,
+      lastAt: given.NOW,
+      looks: 9,
+    },
+  }),
 ];
 const jobs: readonly Observation['job'][] = [
   null,
