@@ -10,6 +10,7 @@ import {
   postgresOptions,
   restAccess,
   restOptions,
+  scriptCommands,
   storeOptions,
 } from './config/index.ts';
 import type { Settings } from './core/settings.ts';
@@ -21,6 +22,8 @@ import type { Exit } from './loop.ts';
 import { HttpPeers } from './peers.ts';
 import { Policy } from './policy.ts';
 import { LocalPostgres } from './postgres/local.ts';
+import type { Log } from './postgres/options.ts';
+import { localScripts } from './postgres/scripts.ts';
 import type { ToolName } from './postgres/tools.ts';
 import { Runtime, type Say } from './runtime.ts';
 import { ClusterStore } from './store/cluster.ts';
@@ -37,19 +40,18 @@ export class Daemon {
   readonly #clock: Clock = new RealClock();
   readonly #peers = new HttpPeers(() => this.#access.credentials);
   #access: ReturnType<typeof restAccess>;
+  #scripts: ReturnType<typeof scriptCommands>;
 
   /** @throws ConfigError a certificate cannot be read */
   constructor(config: Config, say: Say) {
     const clock = this.#clock;
     this.#config = config;
     this.#access = restAccess(config);
+    this.#scripts = scriptCommands(config);
     this.#say = say;
     this.#policy = new Policy(config, say);
-    this.#postgres = new LocalPostgres({
-      ...postgresOptions(config),
-      clock,
-      log: (level, text) => say(level === 'warn' ? 'warning' : level, text),
-    });
+    const log: Log = (level, text) => say(level === 'warn' ? 'warning' : level, text);
+    this.#postgres = new LocalPostgres({ ...postgresOptions(config), clock, log });
     this.#store = new ClusterStore(new EtcdKeyValueStore(storeOptions(config), clock), {
       namespace: config.namespace,
       scope: config.scope,
@@ -77,6 +79,7 @@ export class Daemon {
       journal: this.#journal,
       policy: this.#policy,
       guard: config.tenure.guard === 'off' ? noGuard : this.#guard(),
+      scripts: localScripts(() => this.#scripts, clock, log),
       say,
       onSeen: () => this.#policy.saveCache(),
     });
@@ -166,6 +169,7 @@ export class Daemon {
   async reload(config: Config): Promise<void> {
     this.#policy.reload(config);
     this.#access = restAccess(config);
+    this.#scripts = scriptCommands(config);
     await this.#runtime.applyPolicy();
     this.#runtime.hint('reload');
   }

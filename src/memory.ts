@@ -50,6 +50,7 @@ export function newMemory(
     failedHandover: null,
     streaming: NO_STREAMING,
     silence: HEARD,
+    promotionRefused: null,
     withdrawingSince: null,
   };
 }
@@ -81,6 +82,7 @@ export function remember(before: Memory, look: Look): Memory {
       sql?.inRecovery === true && !streaming ? (before.notStreamingSince ?? now) : null,
     ...crashes(before, look),
     failedHandover: failedHandover(before, look),
+    promotionRefused: promotionRefused(before, look),
     streaming: rememberStreaming(before.streaming, now, postgres, look.cluster),
     silence: rememberSilence(before.silence, now, postgres, look.job?.outcome === null),
   };
@@ -115,6 +117,12 @@ function failedHandover(before: Memory, { ended }: Look): Memory['failedHandover
   if (ended?.kind !== 'handover' || ended.request === undefined) return before.failedHandover;
   if (ended.outcome?.ok !== false) return null;
   return { request: ended.request, why: ended.outcome.why };
+}
+
+function promotionRefused(before: Memory, { ended }: Look): Memory['promotionRefused'] {
+  if (ended?.kind !== 'promote' || ended.outcome === null) return before.promotionRefused;
+  if (ended.outcome.refused) return ended.outcome.endedAt;
+  return ended.outcome.ok ? null : before.promotionRefused;
 }
 
 function leaders(

@@ -18,6 +18,7 @@ import { newMemory } from './memory.ts';
 import type { Seen } from './observe.ts';
 import type { Peers } from './peers.ts';
 import type { Postgres, ServerSettings } from './postgres/postgres.ts';
+import { noScripts, type Scripts } from './postgres/scripts.ts';
 import { Publisher } from './publish.ts';
 import { Requests } from './requests.ts';
 import { type Identity, Status } from './status.ts';
@@ -49,6 +50,8 @@ export interface RuntimeOptions {
   readonly policy: PolicySource;
   /** Stops PostgreSQL when this process cannot. */
   readonly guard: Guard;
+  /** The operator's own programs around promotions and stops; absent: none. */
+  readonly scripts?: Scripts;
   readonly say: Say;
   /** After every look that found this cluster's data directory. */
   readonly onSeen?: () => Promise<void>;
@@ -264,6 +267,7 @@ export class Runtime {
       ...common,
       store,
       postgres,
+      scripts: this.#options.scripts ?? noScripts,
       initialConfig: () => policy.initialConfig,
       log: say,
       onHistoryWritten: (timeline) => this.#loop?.historyWritten(timeline),

@@ -8,6 +8,7 @@ export {
   restAccess,
   restOptions,
   type StoreOptions,
+  scriptCommands,
   secretsOf,
   storeOptions,
 } from './parts.ts';

@@ -1,5 +1,6 @@
 /** The configuration cut for each part of the daemon, in the part's own words. */
 import { readFileSync } from 'node:fs';
+import type { ScriptCommands } from '../postgres/scripts.ts';
 import { type Address, addressText, type ListenAddress, parseAddress } from './address.ts';
 import { ConfigError } from './errors.ts';
 import type { Config } from './load.ts';
@@ -77,6 +78,14 @@ export function postgresOptions(config: Config) {
     basebackup: options(postgresql.basebackup ?? []),
     useUnixSocket: postgresql.use_unix_socket,
     ctlTimeoutMs: postgresql.pg_ctl_timeout,
+  };
+}
+
+/** The operator's own programs. */
+export function scriptCommands({ postgresql }: Pick<Config, 'postgresql'>): ScriptCommands {
+  return {
+    prePromote: postgresql.pre_promote ?? null,
+    beforeStop: postgresql.before_stop ?? null,
   };
 }
 

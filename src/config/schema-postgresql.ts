@@ -1,7 +1,7 @@
 /** The local `postgresql` section. */
 import * as z from 'zod';
 import { connectAddress, listenAddress } from './address.ts';
-import { refused, unsupported } from './marks.ts';
+import { unsupported } from './marks.ts';
 import {
   boolean,
   duration,
@@ -112,6 +112,14 @@ const placement = {
   pgpass: text('a file')
     .optional()
     .meta({ description: 'Password file that is generated. Default: ~/pgpass.' }),
+  pre_promote: text('a command line').optional().meta({
+    description:
+      'Program that is run before a promotion, without a shell: anything but exit code 0 within 60 s, and this member gives the leader key back and does not race for ttl.',
+  }),
+  before_stop: text('a command line').optional().meta({
+    description:
+      'Program that is run before a fast stop, without a shell. It has 60 s; the stop follows whatever it says.',
+  }),
   pg_ctl_timeout: duration(0)
     .default(60_000)
     .meta({ description: 'Time for PostgreSQL to start, seconds. Default: 60.' }),
@@ -151,9 +159,7 @@ const shared = {
 
 const missing = {
   use_slots: unsupported('it is a setting of the whole cluster: set it in /config'),
-  pre_promote: refused('a script that may forbid a promotion would not be asked'),
   callbacks: unsupported('no callback is run'),
-  before_stop: unsupported('the script is not run'),
   proxy_address: unsupported('it is not published'),
   use_unix_socket_repl: unsupported('replication connects over TCP'),
   krbsrvname: unsupported('Kerberos is not used'),

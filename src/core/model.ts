@@ -68,7 +68,13 @@ export interface JobState {
   readonly kind: JobKind;
   readonly startedAt: number;
   /** Null while it runs. */
-  readonly outcome: { readonly ok: boolean; readonly why: string; readonly endedAt: number } | null;
+  readonly outcome: {
+    readonly ok: boolean;
+    readonly why: string;
+    readonly endedAt: number;
+    /** A promotion that pre_promote did not allow; nothing was done to PostgreSQL. */
+    readonly refused?: true;
+  } | null;
   /** For the log and for people: where it stands. */
   readonly phase: string;
   /** For start, restart: as what; for clone, rewind, reinitialize: from whom. */
@@ -157,6 +163,8 @@ export interface Memory {
     readonly at: number;
     readonly why: string;
   }[];
+  /** When pre_promote last refused a promotion of this node; null: it has not since one succeeded. */
+  readonly promotionRefused: number | null;
   /** Timelines that this node promoted itself to, by its own record on disk (rule S6). */
   readonly promotedHere: readonly number[];
   /** Lease that backed the leader key in this node's earlier life, by its own record on disk. */

@@ -43,11 +43,12 @@ function letOthersLead(s: Situation, rule: string, why: string): Decision {
  */
 function hung(s: Situation): Decision | null {
   const { seen, ours, cluster } = s;
-  if (!ours || seen.settings.paused || seen.postgres.postmaster.kind !== 'alive') return null;
+  const { postmaster, silent } = seen.postgres;
+  if (!ours || seen.settings.paused || postmaster.kind !== 'alive' || silent === undefined)
+    return null;
   const silentMs = hungMs(seen.memory.silence, seen.now, seen.settings.ttlMs);
   if (silentMs === null) return null;
-  const how = seen.postgres.silent ?? 'silent';
-  const why = `PostgreSQL hangs: no sign of life for ${Math.round(silentMs / 1000)} s (${how})`;
+  const why = `PostgreSQL hangs: no sign of life for ${Math.round(silentMs / 1000)} s (${silent})`;
   if (failoverPossible(cluster, seen.name, seen.settings))
     return letOthersLead(s, 'lead.hung', why);
   return decision(

@@ -87,7 +87,11 @@ const servers: readonly PostgresFacts[] = [
     ready: 'rejecting',
     standbySignal: false,
   }),
-  given.running(given.standbySql(), { sql: given.unknown('timeout'), ready: 'no answer' }),
+  given.running(given.standbySql(), {
+    sql: given.unknown('timeout'),
+    ready: 'no answer',
+    silent: 'timeout',
+  }),
   given.running(given.standbySql(), {
     postmaster: { kind: 'unknown', why: 'EIO' },
     sql: given.unknown('EIO'),
@@ -148,6 +152,7 @@ const memories: readonly Memory[] = [
       lastAt: given.NOW,
       looks: 9,
     },
+    promotionRefused: given.NOW - 100,
   }),
 ];
 const jobs: readonly Observation['job'][] = [

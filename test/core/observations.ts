@@ -40,6 +40,7 @@ export const settings = (change: Partial<Settings> = {}): Settings => ({
   maximumLagOnFailover: 1_048_576,
   checkTimeline: false,
   primaryStartTimeoutMs: 300_000,
+  primaryStopTimeoutMs: 0,
   maximumTimelinesHistory: 0,
   memberSlotsTtlMs: 1_800_000,
   useSlots: true,
@@ -229,6 +230,7 @@ export const memory = (change: Partial<Memory> = {}): Memory => ({
   failedHandover: null,
   streaming: NO_STREAMING,
   silence: HEARD,
+  promotionRefused: null,
   withdrawingSince: null,
   ...change,
 });

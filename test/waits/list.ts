@@ -160,6 +160,7 @@ export const WAKE_UPS: readonly Listed[] = [
     'the end of a promise, or the leader that it was given to',
     'the promise',
   ],
+  ['campaign.pre-promote', 'Math.min(1000, left)', 'another member to lead', 'ttl'],
   ['campaign.race', 'SOON_MS', STORE, STORE_BOUND],
   [
     'campaign.promise',
