@@ -6,6 +6,7 @@ import { type Clock, RealClock } from './clock.ts';
 import { addressText } from './config/address.ts';
 import {
   type Config,
+  callbackCommands,
   dynamicFaults,
   postgresOptions,
   restAccess,
@@ -21,6 +22,7 @@ import { Journal } from './journal.ts';
 import type { Exit } from './loop.ts';
 import { HttpPeers } from './peers.ts';
 import { Policy } from './policy.ts';
+import { Callbacks } from './postgres/callbacks.ts';
 import { LocalPostgres } from './postgres/local.ts';
 import type { Log } from './postgres/options.ts';
 import { localScripts } from './postgres/scripts.ts';
@@ -41,6 +43,7 @@ export class Daemon {
   readonly #peers = new HttpPeers(() => this.#access.credentials);
   #access: ReturnType<typeof restAccess>;
   #scripts: ReturnType<typeof scriptCommands>;
+  #callbacks: ReturnType<typeof callbackCommands>;
 
   /** @throws ConfigError a certificate cannot be read */
   constructor(config: Config, say: Say) {
@@ -48,6 +51,7 @@ export class Daemon {
     this.#config = config;
     this.#access = restAccess(config);
     this.#scripts = scriptCommands(config);
+    this.#callbacks = callbackCommands(config);
     this.#say = say;
     this.#policy = new Policy(config, say);
     const log: Log = (level, text) => say(level === 'warn' ? 'warning' : level, text);
@@ -65,6 +69,12 @@ export class Daemon {
         'tenure.guard is off: nothing stops PostgreSQL while the daemon is dead or stopped',
       );
     const { connect_address: server, database } = config.postgresql;
+    const callbacks = new Callbacks({
+      commands: () => this.#callbacks,
+      scope: config.scope,
+      clock,
+      log,
+    });
     this.#runtime = new Runtime({
       identity: {
         scope: config.scope,
@@ -79,6 +89,7 @@ export class Daemon {
       journal: this.#journal,
       policy: this.#policy,
       guard: config.tenure.guard === 'off' ? noGuard : this.#guard(),
+      tell: (event) => callbacks.tell(event),
       scripts: localScripts(() => this.#scripts, clock, log),
       say,
       onSeen: () => this.#policy.saveCache(),
@@ -170,6 +181,7 @@ export class Daemon {
     this.#policy.reload(config);
     this.#access = restAccess(config);
     this.#scripts = scriptCommands(config);
+    this.#callbacks = callbackCommands(config);
     await this.#runtime.applyPolicy();
     this.#runtime.hint('reload');
   }

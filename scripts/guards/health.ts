@@ -72,4 +72,14 @@ export const healthGuards: readonly Guard[] = [
     guard: 'primary && bounded ? settings.primaryStopTimeoutMs : STOP_TIMEOUT_MS',
     without: 'STOP_TIMEOUT_MS',
   },
+  {
+    id: 'callbacks, one at a time',
+    fault: 'a callback hangs, and the next event comes',
+    rule: 'callbacks: the next one ends the one that runs',
+    test: 'test/postgres/callbacks.test.ts',
+    name: 'end the one that hangs',
+    file: 'src/postgres/callbacks.ts',
+    guard: 'if (lane.running !== null) lane.running.abort();',
+    without: 'if (lane.running !== null) return;',
+  },
 ];

@@ -4,6 +4,7 @@ export { type Effective, effectiveSettings, initialDynamicConfiguration } from '
 export { ConfigError } from './errors.ts';
 export { type Config, type Loaded, loadConfig } from './load.ts';
 export {
+  callbackCommands,
   postgresOptions,
   restAccess,
   restOptions,

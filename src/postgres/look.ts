@@ -146,7 +146,7 @@ export class Looker {
       const silent = (await knocked) === 'silent' ? 'it takes no connections' : null;
       return { ready: 'accepting', facts: { known: true, value: facts }, silent };
     } catch (error) {
-      const silent = isSilence(error) ? messageOf(error) : null;
+      const silent = isSilence(error) ? 'it answers nothing' : null;
       return { ready: readiness(error), facts: unknown(messageOf(error)), silent };
     }
   }

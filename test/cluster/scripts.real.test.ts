@@ -1,4 +1,4 @@
-/** pre_promote and before_stop of a real pair of nodes (contract 5.10, 5.13). */
+/** pre_promote, before_stop and a callback of a real pair of nodes (contract 5.10, 5.13, 5.18). */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -16,6 +16,7 @@ beforeAll(async () => {
       postgresql: {
         pre_promote: `test ! -e '${join(node.folder, 'veto')}'`,
         before_stop: `touch '${join(node.folder, 'before stop')}'`,
+        callbacks: { on_role_change: `sh -c 'echo "$@" >> ${join(node.folder, 'told')}' x` },
       },
     });
   }
@@ -44,6 +45,11 @@ it('nobody is promoted against the word of pre_promote, and the key is free for 
   );
   rmSync(veto);
   expect((await cluster.waitForPrimary({ deadlineMs: DEADLINE_MS })).name).toBe(heir.name);
+  const told = join(heir.folder, 'told');
+  await waitFor('the callback', DEADLINE_MS, () => existsSync(told));
+  expect(readFileSync(told, 'utf8').trim().split('\n').at(-1)).toBe(
+    'on_role_change primary scripts',
+  );
   await old.start();
   await cluster.healthy(DEADLINE_MS);
 }, 240_000);

@@ -5,6 +5,7 @@ import { parseDocument } from 'yaml';
 import {
   type Config,
   ConfigError,
+  callbackCommands,
   initialDynamicConfiguration,
   loadConfig,
   postgresOptions,
@@ -198,11 +199,6 @@ tags: {nofailover: maybe}
 
 describe('what is not acted on', () => {
   it.each([
-    [
-      'postgresql.callbacks.on_start',
-      'x',
-      'postgresql.callbacks is not supported yet: no callback is run',
-    ],
     ['restapi.ciphers', 'x', 'restapi.ciphers is not supported yet: '],
     [
       'watchdog.mode',
@@ -338,6 +334,9 @@ describe('the scripts around a promotion and a stop', () => {
     const { config, warnings } = load(withPath('postgresql.pre_promote', '/bin/fence other'));
     expect(scriptCommands(config)).toMatchObject({ prePromote: '/bin/fence other' });
     expect(warnings).toEqual([]);
+    const told = load(withPath('postgresql.callbacks.on_role_change', 'vip move'));
+    expect(callbackCommands(told.config)).toEqual({ on_role_change: 'vip move' });
+    expect(callbackCommands(load(MINIMAL).config)).toEqual({});
     const stop = load(withPath('postgresql.before_stop', 'drain'));
     expect(scriptCommands(stop.config)).toMatchObject({ beforeStop: 'drain' });
   });
