@@ -6,10 +6,12 @@ import { type Clock, RealClock } from './clock.ts';
 import { addressText } from './config/address.ts';
 import {
   type Config,
+  callbackCommands,
   dynamicFaults,
   postgresOptions,
   restAccess,
   restOptions,
+  scriptCommands,
   storeOptions,
 } from './config/index.ts';
 import type { Settings } from './core/settings.ts';
@@ -20,7 +22,10 @@ import { Journal } from './journal.ts';
 import type { Exit } from './loop.ts';
 import { HttpPeers } from './peers.ts';
 import { Policy } from './policy.ts';
+import { Callbacks } from './postgres/callbacks.ts';
 import { LocalPostgres } from './postgres/local.ts';
+import type { Log } from './postgres/options.ts';
+import { localScripts } from './postgres/scripts.ts';
 import type { ToolName } from './postgres/tools.ts';
 import { Runtime, type Say } from './runtime.ts';
 import { ClusterStore } from './store/cluster.ts';
@@ -37,19 +42,20 @@ export class Daemon {
   readonly #clock: Clock = new RealClock();
   readonly #peers = new HttpPeers(() => this.#access.credentials);
   #access: ReturnType<typeof restAccess>;
+  #scripts: ReturnType<typeof scriptCommands>;
+  #callbacks: ReturnType<typeof callbackCommands>;
 
   /** @throws ConfigError a certificate cannot be read */
   constructor(config: Config, say: Say) {
     const clock = this.#clock;
     this.#config = config;
     this.#access = restAccess(config);
+    this.#scripts = scriptCommands(config);
+    this.#callbacks = callbackCommands(config);
     this.#say = say;
     this.#policy = new Policy(config, say);
-    this.#postgres = new LocalPostgres({
-      ...postgresOptions(config),
-      clock,
-      log: (level, text) => say(level === 'warn' ? 'warning' : level, text),
-    });
+    const log: Log = (level, text) => say(level === 'warn' ? 'warning' : level, text);
+    this.#postgres = new LocalPostgres({ ...postgresOptions(config), clock, log });
     this.#store = new ClusterStore(new EtcdKeyValueStore(storeOptions(config), clock), {
       namespace: config.namespace,
       scope: config.scope,
@@ -63,6 +69,12 @@ export class Daemon {
         'tenure.guard is off: nothing stops PostgreSQL while the daemon is dead or stopped',
       );
     const { connect_address: server, database } = config.postgresql;
+    const callbacks = new Callbacks({
+      commands: () => this.#callbacks,
+      scope: config.scope,
+      clock,
+      log,
+    });
     this.#runtime = new Runtime({
       identity: {
         scope: config.scope,
@@ -77,6 +89,8 @@ export class Daemon {
       journal: this.#journal,
       policy: this.#policy,
       guard: config.tenure.guard === 'off' ? noGuard : this.#guard(),
+      tell: (event) => callbacks.tell(event),
+      scripts: localScripts(() => this.#scripts, clock, log),
       say,
       onSeen: () => this.#policy.saveCache(),
     });
@@ -166,6 +180,8 @@ export class Daemon {
   async reload(config: Config): Promise<void> {
     this.#policy.reload(config);
     this.#access = restAccess(config);
+    this.#scripts = scriptCommands(config);
+    this.#callbacks = callbackCommands(config);
     await this.#runtime.applyPolicy();
     this.#runtime.hint('reload');
   }

@@ -30,6 +30,8 @@ export interface HandoverOptions {
   /** How long to wait for a candidate, ms. */
   readonly patienceMs: number;
   readonly stopTimeoutMs: number;
+  /** The operator's script, while PostgreSQL still serves. Never rejects. */
+  readonly beforeStop: () => Promise<void>;
   /** A candidate of another cluster is none. */
   readonly systemIdentifier: string;
   readonly log: (level: 'info' | 'warning', text: string) => void;
@@ -41,6 +43,7 @@ export interface HandoverOptions {
  */
 export async function handOver(options: HandoverOptions, progress: Progress): Promise<string> {
   progress('checkpoint while serving');
+  await options.beforeStop();
   await Promise.all([connect(options), checkpoint(options)]);
   progress('stopping');
   const stopped = new AbortController();

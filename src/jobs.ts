@@ -2,6 +2,7 @@
 import type { Clock } from './clock.ts';
 import type { JobKind, JobState } from './core/model.ts';
 import type { Progress } from './postgres/postgres.ts';
+import { PromotionRefused } from './postgres/scripts.ts';
 
 export type Work = (progress: Progress, signal: AbortSignal) => Promise<string>;
 
@@ -55,7 +56,12 @@ export class Jobs {
     const progress: Progress = (phase) => this.#progress(phase);
     this.#current = work(progress, abort.signal).then(
       (why) => this.#end(true, why),
-      (error: unknown) => this.#end(false, error instanceof Error ? error.message : String(error)),
+      (error: unknown) =>
+        this.#end(
+          false,
+          error instanceof Error ? error.message : String(error),
+          error instanceof PromotionRefused,
+        ),
     );
   }
 
@@ -76,9 +82,10 @@ export class Jobs {
     if (phase === 'stopping') this.#onStopping();
   }
 
-  #end(ok: boolean, why: string): void {
+  #end(ok: boolean, why: string, refused = false): void {
     if (this.#state === null) return;
-    this.#state = { ...this.#state, outcome: { ok, why, endedAt: this.#clock.now() } };
+    const outcome = { ok, why, endedAt: this.#clock.now(), ...(refused ? { refused } : {}) };
+    this.#state = { ...this.#state, outcome };
     this.#ended = this.#state;
     this.#onEnd(this.#state);
   }

@@ -11,6 +11,7 @@ import type {
   Memory,
   PostgresFacts,
 } from './core/model.ts';
+import { HEARD, rememberSilence } from './core/silence.ts';
 import { NO_STREAMING, rememberStreaming } from './core/streaming.ts';
 
 /** Failures kept: enough for the longest pause between tries. */
@@ -49,6 +50,8 @@ export function newMemory(
     crashes: [],
     failedHandover: null,
     streaming: NO_STREAMING,
+    silence: HEARD,
+    promotionRefused: null,
     withdrawingSince: null,
   };
 }
@@ -80,7 +83,9 @@ export function remember(before: Memory, look: Look): Memory {
       sql?.inRecovery === true && !streaming ? (before.notStreamingSince ?? now) : null,
     ...crashes(before, look),
     failedHandover: failedHandover(before, look),
+    promotionRefused: promotionRefused(before, look),
     streaming: rememberStreaming(before.streaming, now, postgres, look.cluster),
+    silence: rememberSilence(before.silence, now, postgres, look.job?.outcome === null),
   };
 }
 
@@ -113,6 +118,12 @@ function failedHandover(before: Memory, { ended }: Look): Memory['failedHandover
   if (ended?.kind !== 'handover' || ended.request === undefined) return before.failedHandover;
   if (ended.outcome?.ok !== false) return null;
   return { request: ended.request, why: ended.outcome.why };
+}
+
+function promotionRefused(before: Memory, { ended }: Look): Memory['promotionRefused'] {
+  if (ended?.kind !== 'promote' || ended.outcome === null) return before.promotionRefused;
+  if (ended.outcome.refused) return ended.outcome.endedAt;
+  return ended.outcome.ok ? null : before.promotionRefused;
 }
 
 function leaders(

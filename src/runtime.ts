@@ -5,6 +5,7 @@
  */
 import { Act, type NodeJournal } from './act.ts';
 import type { Clock } from './clock.ts';
+import type { CallbackEvent } from './core/events.ts';
 import type { ClusterView, JobState, PostgresFacts } from './core/model.ts';
 import { parseScheduled } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
@@ -18,10 +19,12 @@ import { newMemory } from './memory.ts';
 import type { Seen } from './observe.ts';
 import type { Peers } from './peers.ts';
 import type { Postgres, ServerSettings } from './postgres/postgres.ts';
+import { noScripts, type Scripts } from './postgres/scripts.ts';
 import { Publisher } from './publish.ts';
 import { Requests } from './requests.ts';
 import { type Identity, Status } from './status.ts';
 import type { Store } from './store/store.ts';
+import { Telling } from './telling.ts';
 import { twin } from './twin.ts';
 
 export type Say = (
@@ -49,6 +52,10 @@ export interface RuntimeOptions {
   readonly policy: PolicySource;
   /** Stops PostgreSQL when this process cannot. */
   readonly guard: Guard;
+  /** The operator's own programs around promotions and stops; absent: none. */
+  readonly scripts?: Scripts;
+  /** Told of what becomes of PostgreSQL; returns at once. Absent: nobody is told. */
+  readonly tell?: (event: CallbackEvent) => void;
   readonly say: Say;
   /** After every look that found this cluster's data directory. */
   readonly onSeen?: () => Promise<void>;
@@ -78,12 +85,14 @@ export class Runtime {
   /** No other daemon of this name was found when the store could first be read. */
   #unique = false;
   #problems: ReadonlySet<string> = new Set();
+  readonly #telling: Telling;
   /** The policy in force has been applied. */
   #applied = false;
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
     const { clock, store, postgres, policy, identity, say } = options;
+    this.#telling = new Telling((event) => options.tell?.(event));
     this.requests = new Requests((why) => this.hint(why));
     const onEnd = (job: JobState): void => {
       const ok = job.outcome?.ok !== false;
@@ -216,6 +225,7 @@ export class Runtime {
       // A changed ttl has moved the leader key to a new lease: the next life must know it as its own.
       const { holdsLeaderKey, leaseId } = this.#lease.facts();
       if (holdsLeaderKey) await this.#options.journal.leading(leaseId);
+      this.#telling.reloaded();
       return true;
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);
@@ -264,6 +274,7 @@ export class Runtime {
       ...common,
       store,
       postgres,
+      scripts: this.#options.scripts ?? noScripts,
       initialConfig: () => policy.initialConfig,
       log: say,
       onHistoryWritten: (timeline) => this.#loop?.historyWritten(timeline),
@@ -292,6 +303,7 @@ export class Runtime {
 
   /** What stops the daemon, null when nothing does. */
   async #onSeen({ cluster, postgres }: Pick<Seen, 'cluster' | 'postgres'>): Promise<string | null> {
+    this.#telling.see(postgres, this.#jobs.state);
     if (!cluster.known) return null;
     const { identity, peers, policy, say } = this.#options;
     if (!this.#unique) {

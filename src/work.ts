@@ -12,6 +12,7 @@ import { handOver } from './handover.ts';
 import type { Jobs } from './jobs.ts';
 import type { LeaseKeeper } from './lease.ts';
 import { type Postgres, PostgresError, type Progress } from './postgres/postgres.ts';
+import type { Scripts } from './postgres/scripts.ts';
 import type { Requests } from './requests.ts';
 
 /** This node's own memory on disk; see Journal. */
@@ -40,6 +41,8 @@ export interface WorkOptions {
   readonly journal: NodeJournal;
   readonly requests: Requests;
   readonly fence: Pick<Fence, 'ready' | 'during'>;
+  /** The operator's own programs. */
+  readonly scripts: Scripts;
   readonly name: string;
   readonly log: (level: 'info' | 'warning' | 'error', text: string) => void;
 }
@@ -103,7 +106,9 @@ export class Work {
           'stop',
           `${job.mode}${job.why === undefined ? '' : `, ${job.why}`}`,
           async () => {
-            const timeoutMs = job.mode === 'fast' ? STOP_TIMEOUT_MS : IMMEDIATE_TIMEOUT_MS;
+            const fast = job.mode === 'fast';
+            const timeoutMs = fast ? fastStopMs(seen) : IMMEDIATE_TIMEOUT_MS;
+            if (fast && mayWait(seen)) await this.#options.scripts.beforeStop();
             await postgres.stop(job.mode, { becomeStandby: job.becomeStandby, timeoutMs });
             return 'PostgreSQL is stopped';
           },
@@ -139,9 +144,10 @@ export class Work {
   }
 
   #beginPromotion(claim: number, seen: Observation): void {
-    const { jobs, postgres, journal, fence } = this.#options;
+    const { jobs, postgres, journal, fence, scripts } = this.#options;
     this.#mustHoldLease(seen.settings.ttlMs);
     jobs.begin('promote', `to timeline ${claim}`, async (progress) => {
+      await scripts.prePromote();
       progress('promoting');
       // On disk before PostgreSQL is told to, but not before it is prepared: both take their time.
       const recorded = Promise.all([journal.promoting(claim), fence.ready()]);
@@ -173,7 +179,7 @@ export class Work {
   }
 
   #beginHandover(job: JobOf<'handover'>, seen: Observation): void {
-    const { jobs, postgres, lease, clock, name, log } = this.#options;
+    const { jobs, postgres, lease, clock, name, log, scripts } = this.#options;
     const cluster = clusterOf(seen);
     const candidates = job.candidates.flatMap((candidate) => {
       const member = memberNamed(cluster, candidate);
@@ -190,7 +196,8 @@ export class Work {
           candidates,
           named: job.named,
           patienceMs: HANDOVER_PATIENCE_MS,
-          stopTimeoutMs: STOP_TIMEOUT_MS,
+          stopTimeoutMs: fastStopMs(seen),
+          beforeStop: () => scripts.beforeStop(),
           systemIdentifier: seen.postgres.sql.known ? seen.postgres.sql.value.systemIdentifier : '',
           log,
         },
@@ -202,7 +209,7 @@ export class Work {
 
   /** The lease is renewed meanwhile, and proven again before a primary comes back (S1). */
   #beginRestart(job: JobOf<'restart'>, seen: Observation): void {
-    const { jobs, postgres, log, fence } = this.#options;
+    const { jobs, postgres, log, fence, scripts } = this.#options;
     const primary = job.as === 'primary';
     if (primary) this.#mustHoldLease(seen.settings.ttlMs);
     const timeoutMs = job.timeoutMs ?? startTimeoutMs(job.as, seen);
@@ -215,10 +222,11 @@ export class Work {
           .catch((error: unknown) =>
             log('warning', `checkpoint before the restart: ${String(error)}`),
           );
+        await scripts.beforeStop();
         if (signal.aborted) throw new PostgresError('the restart was cancelled');
         progress('stopping');
         // Should this agent die now, whatever starts the directory gets a standby (S8).
-        await postgres.stop('fast', { becomeStandby: true, timeoutMs: STOP_TIMEOUT_MS });
+        await postgres.stop('fast', { becomeStandby: true, timeoutMs: fastStopMs(seen) });
         if (signal.aborted) throw new PostgresError('the restart was cancelled');
         await fence.ready();
         if (primary) this.#mustHoldLease(seen.settings.ttlMs);
@@ -271,6 +279,18 @@ export class Work {
 /** A primary has the time that operators allow before another member is to lead (contract 5.6). */
 function startTimeoutMs(as: 'primary' | 'standby', { settings }: Observation): number {
   return as === 'primary' ? Math.max(1000, settings.primaryStartTimeoutMs) : STANDBY_START_MS;
+}
+
+/** Where a standby holds everything, an operator may bound the wait for clients (contract 5.13). */
+function fastStopMs({ settings, postgres }: Observation): number {
+  const primary = postgres.sql.known && !postgres.sql.value.inRecovery;
+  const bounded = settings.synchronousMode !== 'off' && settings.primaryStopTimeoutMs > 0;
+  return primary && bounded ? settings.primaryStopTimeoutMs : STOP_TIMEOUT_MS;
+}
+
+/** A primary without the key has no time for anybody's script (S1). */
+function mayWait({ postgres, lease }: Observation): boolean {
+  return lease.holdsLeaderKey || (postgres.sql.known && postgres.sql.value.inRecovery);
 }
 
 export function clusterOf(seen: Observation): ClusterView {

@@ -73,6 +73,7 @@ class Scene {
         named: null,
         patienceMs: 10_000,
         stopTimeoutMs: 60_000,
+        beforeStop: async () => undefined,
         systemIdentifier: given.SYSTEM,
         log: () => undefined,
         ...change,

@@ -1,20 +1,32 @@
 /** Nothing of PostgreSQL is started or promoted without a guard that has confirmed (rules S1, S9). */
 import { describe, expect, it } from 'vitest';
-import type { Job } from '../src/core/model.ts';
+import type { Job, Observation } from '../src/core/model.ts';
 import { GuardError } from '../src/fence/guard.ts';
 import { Jobs } from '../src/jobs.ts';
+import { PromotionRefused } from '../src/postgres/scripts.ts';
 import { Work, type WorkOptions } from '../src/work.ts';
 import * as given from './core/observations.ts';
 import { ManualClock } from './store/manual-clock.ts';
 
 const UPSTREAM = { name: 'n2', host: 'n2', port: 5432 };
 
+interface Scene {
+  readonly deadlineMs?: number;
+  readonly observation?: Observation;
+  readonly prePromote?: () => Promise<void>;
+}
+const allow = async (): Promise<void> => undefined;
+
 /** What was done to PostgreSQL by the time that the job has ended, and its outcome. */
 async function done(
   job: Job,
   ready: () => Promise<void>,
-  deadlineMs = 60_000,
-): Promise<{ readonly calls: string[]; readonly why: string }> {
+  { deadlineMs = 60_000, observation = given.leader(), prePromote = allow }: Scene = {},
+): Promise<{
+  readonly calls: string[];
+  readonly why: string;
+  readonly refused?: true | undefined;
+}> {
   const clock = new ManualClock();
   const calls: string[] = [];
   const note =
@@ -28,7 +40,9 @@ async function done(
     clone: note('clone', undefined),
     rewind: note('rewind', undefined),
     start: note('start', undefined),
-    stop: note('stop', undefined),
+    stop: async (mode: string, { timeoutMs }: { readonly timeoutMs: number }) => {
+      calls.push(mode === 'fast' ? `stop in ${timeoutMs / 1000} s` : 'stop');
+    },
     checkpoint: note('checkpoint', undefined),
     promote: async (_claim: number, _timeoutMs: number, permission: () => Promise<void>) => {
       await permission();
@@ -48,18 +62,26 @@ async function done(
       },
     },
     lease: { facts: () => ({ holdsLeaderKey: true, deadline: clock.now() + deadlineMs }) },
+    scripts: {
+      prePromote: async () => {
+        calls.push('pre_promote');
+        await prePromote();
+      },
+      beforeStop: note('before_stop', undefined),
+    },
     journal: { promoting: async () => undefined, forgetPromotions: async () => undefined },
     requests: { begun: () => undefined, settle: () => undefined },
     name: 'n1',
     log: () => undefined,
   };
-  new Work(options as unknown as WorkOptions).begin(job, given.leader());
+  new Work(options as unknown as WorkOptions).begin(job, observation);
   await jobs.idle();
-  return { calls, why: jobs.state?.outcome?.why ?? '' };
+  const { why = '', refused } = jobs.state?.outcome ?? {};
+  return { calls, why, refused };
 }
 
 const JOBS: readonly (readonly [Job, readonly string[]])[] = [
-  [{ kind: 'promote', claim: 2 }, ['ready', 'promote']],
+  [{ kind: 'promote', claim: 2 }, ['pre_promote', 'ready', 'promote']],
   [{ kind: 'start', as: 'primary' }, ['ready', 'start']],
   [{ kind: 'start', as: 'standby', upstream: UPSTREAM }, ['ready', 'start']],
   [{ kind: 'bootstrap' }, ['ready', 'bootstrap']],
@@ -67,7 +89,7 @@ const JOBS: readonly (readonly [Job, readonly string[]])[] = [
   [{ kind: 'rewind', from: UPSTREAM, why: '' }, ['ready', 'rewind']],
   [
     { kind: 'restart', as: 'primary', upstream: null, timeoutMs: null, request: null },
-    ['checkpoint', 'stop', 'ready', 'start'],
+    ['checkpoint', 'before_stop', 'stop in 60 s', 'ready', 'start'],
   ],
   [{ kind: 'reinitialize', from: UPSTREAM, request: 1 }, ['stop', 'ready', 'clone']],
 ];
@@ -84,5 +106,57 @@ describe('the guard', () => {
     const { calls, why } = await done(job, refuse);
     expect(calls.at(-1)).toBe('ready');
     expect(why).toContain('the guard has not confirmed');
+  });
+});
+
+describe('pre_promote', () => {
+  it('that says no leaves PostgreSQL as it is, and the job says who refused', async () => {
+    const { calls, refused, why } = await done({ kind: 'promote', claim: 2 }, allow, {
+      prePromote: async () => {
+        throw new PromotionRefused('exit code 3');
+      },
+    });
+    expect({ calls, refused, why }).toEqual({
+      calls: ['pre_promote'],
+      refused: true,
+      why: 'exit code 3',
+    });
+  });
+
+  it('is not what failed when PostgreSQL does', async () => {
+    const fail = async (): Promise<void> => {
+      throw new GuardError('no');
+    };
+    expect((await done({ kind: 'promote', claim: 2 }, fail)).refused).toBeUndefined();
+  });
+});
+
+describe('a fast stop', () => {
+  const stop = { kind: 'stop', mode: 'fast', becomeStandby: true } as const;
+  const bounded = (synchronousMode: 'on' | 'quorum' | 'off'): Scene => ({
+    observation: given.leader({
+      settings: given.settings({ synchronousMode, primaryStopTimeoutMs: 7000 }),
+    }),
+  });
+
+  it.each<[string, Job, Scene, readonly string[]]>([
+    ['asks before_stop first', stop, {}, ['before_stop', 'stop in 60 s']],
+    [
+      'has primary_stop_timeout in priority mode',
+      stop,
+      bounded('on'),
+      ['before_stop', 'stop in 7 s'],
+    ],
+    ['and in quorum mode', stop, bounded('quorum'), ['before_stop', 'stop in 7 s']],
+    ['but not without synchronous mode', stop, bounded('off'), ['before_stop', 'stop in 60 s']],
+    ['an immediate one asks nobody', { ...stop, mode: 'immediate' }, {}, ['stop']],
+    [
+      'nor does that of a primary without the key: it has no time',
+      stop,
+      { observation: given.leader({ lease: given.ownLease('n1') }) },
+      ['stop in 60 s'],
+    ],
+  ])('%s', async (_what, job, scene, calls) => {
+    expect((await done(job, allow, scene)).calls).toEqual(calls);
   });
 });

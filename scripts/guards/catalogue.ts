@@ -3,6 +3,7 @@
  * and the change of the source that takes the guard away.
  */
 import type { Guard } from './guard.ts';
+import { healthGuards } from './health.ts';
 import { synchronousGuards } from './synchronous.ts';
 
 export const guards: readonly Guard[] = [
@@ -321,4 +322,5 @@ export const guards: readonly Guard[] = [
     without: '',
   },
   ...synchronousGuards,
+  ...healthGuards,
 ];

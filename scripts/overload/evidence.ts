@@ -16,6 +16,7 @@ export const DEMOTING_RULES: readonly string[] = [
   'follow.demote',
   'campaign.stale-primary',
   'lead.foreign-lease',
+  'lead.hung',
   'lead.unreadable',
   'lead.stuck',
   'lead.promote-failed',

@@ -68,6 +68,7 @@ function policy(config: Config, { values, postgresql }: Dynamic) {
       values.primary_start_timeout ??
       values.master_start_timeout ??
       DEFAULT_PRIMARY_START_TIMEOUT_MS,
+    primaryStopTimeoutMs: values.primary_stop_timeout ?? values.master_stop_timeout ?? 0,
     maximumTimelinesHistory: values.max_timelines_history ?? 0,
     memberSlotsTtlMs: values.member_slots_ttl ?? DEFAULT_MEMBER_SLOTS_TTL_MS,
     usePgRewind: local.use_pg_rewind ?? postgresql.use_pg_rewind ?? false,

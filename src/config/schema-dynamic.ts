@@ -95,8 +95,13 @@ export const dynamicSchema = z.looseObject(
       .unknown()
       .optional()
       .meta({ description: 'Not supported yet. In bootstrap.dcs it is refused.' }),
-    primary_stop_timeout: unsupported('a fast stop has 60 s, and less when the lease ends'),
-    master_stop_timeout: unsupported('a fast stop has 60 s, and less when the lease ends'),
+    primary_stop_timeout: duration(0).optional().meta({
+      description:
+        'In synchronous modes: time for a fast stop of a primary, seconds, then it is stopped at once; 0: 60, as without synchronous mode. Default: 0.',
+    }),
+    master_stop_timeout: duration(0)
+      .optional()
+      .meta({ description: 'Old name of primary_stop_timeout, which wins.' }),
     primary_race_backoff: unsupported('the race is not delayed'),
     slots: unsupported(slotsKept),
     permanent_slots: unsupported(slotsKept),

@@ -3,7 +3,14 @@ import { type Candidacy, candidacy, nextTimeline } from './candidates.ts';
 import { clusterTimeline } from './history.ts';
 import { pauseAfterFailure } from './joining.ts';
 import type { ClusterView, Decision, Handover } from './model.ts';
-import { decision, type Rule, runsAsPrimary, runsAsStandby, type Situation } from './rules.ts';
+import {
+  decision,
+  type Rule,
+  refusalMs,
+  runsAsPrimary,
+  runsAsStandby,
+  type Situation,
+} from './rules.ts';
 import { beforePromotion } from './synchronous.ts';
 import { activeSync } from './vouching.ts';
 
@@ -21,6 +28,7 @@ export const campaigning: readonly Rule[] = [
   { id: 'campaign.vanished-lease', when: vanishedLease },
   { id: 'campaign.wiped-store', when: wipedStore },
   { id: 'campaign.promise', when: promise },
+  { id: 'campaign.pre-promote', when: keptBack },
   { id: 'campaign.race', when: race },
   { id: 'campaign.end-orphans', when: endOrphans },
   { id: 'campaign.start-standby', when: startStandby },
@@ -247,6 +255,19 @@ function promise(s: Situation): Decision | null {
     'nobody leads, and /sync counts votes: receiving nothing more from the former leader',
     [{ do: 'follow', upstream: null }],
     PROMISE_MS,
+  );
+}
+
+/** Others have ttl to take the key in place of this node, whose script said no (contract 5.9). */
+function keptBack(s: Situation): Decision | null {
+  const left = refusalMs(s.seen);
+  if (left === null || !runsAsStandby(s)) return null;
+  return decision(
+    s.seen,
+    'campaign.pre-promote',
+    `pre_promote did not allow the last promotion; not racing for ${Math.round(left)} ms more`,
+    [],
+    Math.min(1000, left),
   );
 }
 

@@ -16,6 +16,7 @@ import { paused } from './paused.ts';
 import { requesting } from './requesting.ts';
 import { decision, type Rule, runningJob, type Situation, situation } from './rules.ts';
 import { due } from './schedule.ts';
+import { SILENT_LOOK_MS } from './silence.ts';
 import { promisedSlots } from './slots.ts';
 import { synchronizing } from './synchronous.ts';
 import { unfit } from './unfit.ts';
@@ -51,13 +52,18 @@ export function decide(seen: Observation): Decision {
   return decision(seen, 'none', 'no rule applies to this situation; nothing is changed', [], 1000);
 }
 
-/** The next look is not after the time that somebody scheduled something for (contract 5.11). */
+/**
+ * The next look is not after the time that somebody scheduled something for (contract 5.11), and
+ * soon while PostgreSQL says nothing.
+ */
 function inTime(decided: Decision, { seen, cluster }: Situation): Decision {
   const times = [cluster.failover?.scheduledAt, seen.scheduledRestart?.at].map((at) => {
     const state = at ? due(at, seen) : null;
     return state?.when === 'later' ? state.inMs : decided.wakeInMs;
   });
-  return { ...decided, wakeInMs: Math.min(decided.wakeInMs, ...times) };
+  const { silence } = seen.memory;
+  const heardMs = silence.since === null ? decided.wakeInMs : SILENT_LOOK_MS;
+  return { ...decided, wakeInMs: Math.min(decided.wakeInMs, heardMs, ...times) };
 }
 
 /**

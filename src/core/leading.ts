@@ -4,6 +4,7 @@ import type { Decision, Observation, Step } from './model.ts';
 import {
   decision,
   type Rule,
+  refusalMs,
   runsAsPrimary,
   runsAsStandby,
   type Situation,
@@ -21,6 +22,7 @@ export const leading: readonly Rule[] = [
   { id: 'lead.foreign-lease', when: foreignLease },
   { id: 'lead.unproven', when: unproven },
   { id: 'lead.steady', when: steady },
+  { id: 'lead.pre-promote', when: promotionRefused },
   { id: 'lead.promote-failed', when: promoteFailed },
   { id: 'lead.promote', when: promote },
   { id: 'lead.give-up', when: giveUp },
@@ -88,6 +90,19 @@ function steady(s: Situation): Decision | null {
     `no action. I am (${seen.name}), the leader with the lock${waiting === null ? '' : `; ${waiting}`}`,
     upkeep(s),
     watchMs(s, waiting),
+  );
+}
+
+/** The operator's script said no: somebody else is to lead (contract 5.10). */
+function promotionRefused(s: Situation): Decision | null {
+  const { seen, ours } = s;
+  if (!ours || !runsAsStandby(s) || refusalMs(seen) === null) return null;
+  return decision(
+    seen,
+    'lead.pre-promote',
+    `pre_promote did not allow the promotion (${seen.job?.outcome?.why ?? ''}); releasing the lease`,
+    [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }],
+    1000,
   );
 }
 

@@ -23,6 +23,7 @@ import type { ClusterView, SyncContent } from './cluster.ts';
 import type { Known } from './known.ts';
 import type { PostgresFacts, UpstreamFacts } from './server.ts';
 import type { Settings, Tags } from './settings.ts';
+import type { Silence } from './silence.ts';
 import type { StreamingMemory } from './streaming.ts';
 
 export type * from './asked.ts';
@@ -67,7 +68,13 @@ export interface JobState {
   readonly kind: JobKind;
   readonly startedAt: number;
   /** Null while it runs. */
-  readonly outcome: { readonly ok: boolean; readonly why: string; readonly endedAt: number } | null;
+  readonly outcome: {
+    readonly ok: boolean;
+    readonly why: string;
+    readonly endedAt: number;
+    /** A promotion that pre_promote did not allow; nothing was done to PostgreSQL. */
+    readonly refused?: true;
+  } | null;
   /** For the log and for people: where it stands. */
   readonly phase: string;
   /** For start, restart: as what; for clone, rewind, reinitialize: from whom. */
@@ -156,6 +163,8 @@ export interface Memory {
     readonly at: number;
     readonly why: string;
   }[];
+  /** When pre_promote last refused a promotion of this node; null: it has not since one succeeded. */
+  readonly promotionRefused: number | null;
   /** Timelines that this node promoted itself to, by its own record on disk (rule S6). */
   readonly promotedHere: readonly number[];
   /** Lease that backed the leader key in this node's earlier life, by its own record on disk. */
@@ -172,6 +181,8 @@ export interface Memory {
   readonly failedHandover: { readonly request: number; readonly why: string } | null;
   /** Of this node as a primary: what its standbys have done lately. */
   readonly streaming: StreamingMemory;
+  /** Since when PostgreSQL, which runs, gives no sign of life. */
+  readonly silence: Silence;
   /** Since when this member has been asking to leave `/sync`; null while it is not. */
   readonly withdrawingSince: number | null;
 }

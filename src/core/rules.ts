@@ -142,6 +142,13 @@ export function stopHangs({ job, postgres }: Observation): boolean {
   );
 }
 
+/** For how long yet pre_promote's word keeps this node out of the race, ms; null: not at all (contract 5.9). */
+export function refusalMs({ memory, settings, now }: Observation): number | null {
+  if (memory.promotionRefused === null) return null;
+  const left = memory.promotionRefused + settings.ttlMs - now;
+  return left > 0 ? left : null;
+}
+
 /** The job that is in progress, null when none is. */
 export function runningJob(seen: Observation): Observation['job'] {
   return seen.job !== null && seen.job.outcome === null ? seen.job : null;

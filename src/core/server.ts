@@ -129,6 +129,8 @@ export interface PostgresFacts {
   readonly orphans: number;
   /** Accepting connections, refusing them for now (57P03), or not answering. */
   readonly ready: 'accepting' | 'rejecting' | 'no answer';
+  /** It was asked, or knocked at, and gave no sign of life in time: how. Absent: it did, or that is not known. */
+  readonly silent?: string;
   readonly sql: Known<SqlFacts>;
   /** Work that a former agent began and did not finish; from our state directory (rule S7). */
   readonly interrupted: InterruptedWork | null;

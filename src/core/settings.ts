@@ -49,6 +49,8 @@ export interface Settings {
   readonly maximumLagOnSyncnode: number;
   /** synchronous_standby_names as the user has it: in force while synchronous mode is off. */
   readonly userSynchronousStandbyNames: string;
+  /** Time for a fast stop of a primary in synchronous modes; 0: as long as any other (contract 5.13). */
+  readonly primaryStopTimeoutMs: number;
   /** A standby cluster is asked for, which this version does not run. */
   readonly standbyCluster: boolean;
   readonly tags: Tags;

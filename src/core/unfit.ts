@@ -1,18 +1,23 @@
 /**
  * This node holds the leader key and cannot serve, and no ordinary way back ends in time: a disk
- * that hangs or cannot be read, a stop that does not come to its end. Everything of PostgreSQL is
- * sent SIGKILL first, which is what allows the release (rules S1, F2; field D10, D67).
+ * that hangs or cannot be read, a stop that does not come to its end, a server that is there and says
+ * nothing. Everything of PostgreSQL is sent SIGKILL first, which is what allows the release (rules
+ * S1, F2; field D10, D67).
  */
 import { failoverPossible } from './candidates.ts';
 import type { Decision } from './model.ts';
 import { decision, type Rule, runningJob, runsAsPrimary, type Situation } from './rules.ts';
+import { hungMs } from './silence.ts';
 
 /** A directory that cannot be read for this long will not be started from, ms. */
 const UNREADABLE_MS = 5000;
 /** Beyond primary_start_timeout, for work that is under way to come to its own end, ms. */
 const STUCK_MS = 30_000;
+/** For what was sent SIGKILL to be gone, ms. */
+const SOON_MS = 250;
 
 export const unfit: readonly Rule[] = [
+  { id: 'lead.hung', when: hung },
   { id: 'lead.unreadable', when: unreadable },
   { id: 'lead.stuck', when: stuck },
 ];
@@ -29,6 +34,29 @@ function letOthersLead(s: Situation, rule: string, why: string): Decision {
     `${why}; ending PostgreSQL and releasing the lease`,
     [{ do: 'killEverything' }, { do: 'resign', floorLsn: null, timeline: null, candidate: null }],
     1000,
+  );
+}
+
+/**
+ * It runs, holds the key and serves nobody: ended before the key goes, as it may come back to life.
+ * Where nobody else can lead it is ended as well, and started again in place.
+ */
+function hung(s: Situation): Decision | null {
+  const { seen, ours, cluster } = s;
+  const { postmaster, silent } = seen.postgres;
+  if (!ours || seen.settings.paused || postmaster.kind !== 'alive' || silent === undefined)
+    return null;
+  const silentMs = hungMs(seen.memory.silence, seen.now, seen.settings.ttlMs);
+  if (silentMs === null) return null;
+  const why = `PostgreSQL hangs: no sign of life for ${Math.round(silentMs / 1000)} s (${silent})`;
+  if (failoverPossible(cluster, seen.name, seen.settings))
+    return letOthersLead(s, 'lead.hung', why);
+  return decision(
+    seen,
+    'lead.hung',
+    `${why}; ending it, to start it again: no other member can lead`,
+    [{ do: 'killEverything' }],
+    SOON_MS,
   );
 }
 

@@ -9,13 +9,14 @@ import type {
   SqlFacts,
   WalPoint,
 } from '../core/model.ts';
-import { clientConfig, localTarget } from './connect.ts';
+import { clientConfig, type LocalTarget, localTarget } from './connect.ts';
 import type { ControlData } from './controlfile.ts';
 import { exists, isMissing, messageOf } from './disk.ts';
 import { FACTS_SQL, parseFacts, type ServerFacts } from './facts.ts';
+import { type Knock, knock } from './knock.ts';
 import { databaseOf, type Parts, readControl } from './parts.ts';
 import { PostgresError } from './postgres.ts';
-import { sqlState } from './session.ts';
+import { isSilence, sqlState } from './session.ts';
 import { overReplication, parseIdentity } from './upstream.ts';
 import { findWalEnd } from './walend.ts';
 
@@ -26,6 +27,9 @@ const CONTROL_MS = 1000;
 /** For reading the WAL since the last checkpoint, ms. */
 const WAL_END_MS = 30_000;
 const IDENTIFY_MS = 500;
+/** For a server to take a connection, ms; and how often it is tried while it does, ms. */
+const KNOCK_MS = 2000;
+const KNOCK_EVERY_MS = 4000;
 
 /** Why {@link PostmasterProcess} is unknown although the server answers. */
 const UNSEEN =
@@ -46,12 +50,15 @@ interface DiskFacts {
 interface Answer {
   readonly ready: PostgresFacts['ready'];
   readonly facts: Known<ServerFacts>;
+  /** How it was silent; null: a sign of life, or none can be expected. */
+  readonly silent: string | null;
 }
 
 /** Looks at one server; remembers what saves the next look some work. */
 export class Looker {
   readonly #parts: Parts;
   #disk: Promise<DiskFacts> | null = null;
+  #knockedAt = Number.NEGATIVE_INFINITY;
   #replay: { readonly at: string; readonly timeline: number } | null = null;
 
   constructor(parts: Parts) {
@@ -67,6 +74,7 @@ export class Looker {
     const { postmaster, answer } = await this.#confirm(disk.postmaster, first);
     const control = await this.#control(disk, answer);
     const stopped = postmaster.kind === 'none' && orphans.length === 0;
+    const silent = postmaster.kind === 'alive' ? answer.silent : null;
     return {
       dataDirectory: disk.dataDirectory,
       control,
@@ -74,6 +82,7 @@ export class Looker {
       postmaster,
       orphans: orphans.length,
       ready: answer.ready,
+      ...(silent === null ? {} : { silent }),
       sql: answer.facts.known ? { known: true, value: answer.facts.value.sql } : answer.facts,
       interrupted: disk.marker,
       incarnation: disk.incarnation,
@@ -131,12 +140,35 @@ export class Looker {
   async #askServer(): Promise<Answer> {
     const { clock } = this.#parts;
     const deadline = clock.now() + SQL_MS;
+    const knocked = this.#knock();
     try {
       const facts = await within(clock, SQL_MS, 'PostgreSQL', this.#question(deadline));
-      return { ready: 'accepting', facts: { known: true, value: facts } };
+      const silent = (await knocked) === 'silent' ? 'it takes no connections' : null;
+      return { ready: 'accepting', facts: { known: true, value: facts }, silent };
     } catch (error) {
-      return { ready: readiness(error), facts: unknown(messageOf(error)) };
+      const silent = isSilence(error) ? 'it answers nothing' : null;
+      return { ready: readiness(error), facts: unknown(messageOf(error)), silent };
     }
+  }
+
+  /** Not more often than it may change anything: a connection costs the server a process. */
+  async #knock(): Promise<Knock> {
+    const { clock, session } = this.#parts;
+    if (!session.connected || clock.now() - this.#knockedAt < KNOCK_EVERY_MS) return 'unknown';
+    this.#knockedAt = clock.now();
+    // The server's socket is named by a file, and a disk that hangs says nothing about the server.
+    const target = await within(clock, KNOCK_MS, 'postmaster.pid', this.#target()).catch(
+      () => null,
+    );
+    const heard = target === null ? 'unknown' : await knock(target, clock, KNOCK_MS);
+    if (heard === 'silent') this.#knockedAt = Number.NEGATIVE_INFINITY;
+    return heard;
+  }
+
+  async #target(): Promise<LocalTarget> {
+    const { options, places, listen, configuration } = this.#parts;
+    const configured = configuration.settings.parameters.unix_socket_directories;
+    return await localTarget(places, listen, options.useUnixSocket ?? false, configured);
   }
 
   async #question(deadline: number): Promise<ServerFacts> {
@@ -163,10 +195,9 @@ export class Looker {
   async #replayTimeline(sql: SqlFacts): Promise<number | null> {
     const at = `${sql.postmasterStartTime} ${sql.replayLsn}`;
     if (this.#replay?.at === at) return this.#replay.timeline;
-    const { options, places, listen, clock, configuration } = this.#parts;
-    const configured = configuration.settings.parameters.unix_socket_directories;
+    const { options, clock } = this.#parts;
     try {
-      const target = await localTarget(places, listen, options.useUnixSocket ?? false, configured);
+      const target = await this.#target();
       const config = clientConfig(target, options.superuser, databaseOf(options));
       const row = await overReplication(clock, config, 'database', IDENTIFY_MS, async (query) => {
         return (await query('IDENTIFY_SYSTEM'))[0];

@@ -16,6 +16,14 @@ export function sqlState(error: unknown): string | null {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : null;
 }
 
+/** Nothing was heard in time, or nobody listens: unlike any answer, and unlike a fault of our own. */
+export function isSilence(error: unknown): boolean {
+  if (error instanceof TimeoutError) return true;
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  // The second is pg's own word for it.
+  return code === 'ECONNREFUSED' || message === 'timeout expired';
+}
+
 /** A client that never throws outside of a call and whose connect has a deadline. Not yet connected. */
 export function newClient(
   config: ClientConfig,
@@ -93,6 +101,10 @@ export class Session {
       this.#connecting = null;
     });
     return await this.#connecting;
+  }
+
+  get connected(): boolean {
+    return this.#client !== null;
   }
 
   /** Ends the connection; the next question opens a new one. */

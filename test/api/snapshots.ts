@@ -34,6 +34,7 @@ export const settings = (change: Partial<Settings> = {}): Settings => ({
   maximumLagOnFailover: 1048576,
   checkTimeline: false,
   primaryStartTimeoutMs: 300_000,
+  primaryStopTimeoutMs: 0,
   maximumTimelinesHistory: 0,
   memberSlotsTtlMs: 1_800_000,
   useSlots: true,

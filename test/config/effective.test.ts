@@ -291,9 +291,8 @@ describe('what /config asks for in vain', () => {
   });
 
   it('is said', () => {
-    expect(effective({ slots: { a: {} }, primary_stop_timeout: 5 }).warnings).toEqual([
+    expect(effective({ slots: { a: {} } }).warnings).toEqual([
       '/config slots is not supported yet: permanent slots are not created; slots that exist are left alone',
-      '/config primary_stop_timeout is not supported yet: a fast stop has 60 s, and less when the lease ends',
     ]);
   });
 });
@@ -356,5 +355,16 @@ describe('tags', () => {
     const { tags, warnings } = tagsOf(written);
     expect(tags).toMatchObject(expected);
     expect(warnings).toEqual([warning]);
+  });
+});
+
+describe('primary_stop_timeout', () => {
+  it.each([
+    [{}, 0],
+    [{ primary_stop_timeout: 5 }, 5000],
+    [{ master_stop_timeout: '1min' }, 60_000],
+    [{ master_stop_timeout: 9, primary_stop_timeout: 5 }, 5000],
+  ])('of %j is %i ms', (dynamic, primaryStopTimeoutMs) => {
+    expect(effective(dynamic).settings).toMatchObject({ primaryStopTimeoutMs });
   });
 });

@@ -5,10 +5,12 @@ import { parseDocument } from 'yaml';
 import {
   type Config,
   ConfigError,
+  callbackCommands,
   initialDynamicConfiguration,
   loadConfig,
   postgresOptions,
   restOptions,
+  scriptCommands,
   secretsOf,
   storeOptions,
 } from '../../src/config/index.ts';
@@ -145,7 +147,6 @@ tags: {nofailover: maybe}
     ['bootstrap.method', 'pgbackrest'],
     ['watchdog.mode', 'required'],
     ['restapi.certfile', '/cert.pem'],
-    ['postgresql.pre_promote', '/script'],
     ['etcd3.srv', 'example.org'],
     ['etcd3.proxy', 'http://proxy:1'],
     ['citus.group', 1],
@@ -198,11 +199,6 @@ tags: {nofailover: maybe}
 
 describe('what is not acted on', () => {
   it.each([
-    [
-      'postgresql.callbacks.on_start',
-      'x',
-      'postgresql.callbacks is not supported yet: no callback is run',
-    ],
     ['restapi.ciphers', 'x', 'restapi.ciphers is not supported yet: '],
     [
       'watchdog.mode',
@@ -329,5 +325,19 @@ describe('the dynamic configuration of a new cluster', () => {
       maximum_lag_on_failover: 1_048_576,
       bogus: { a: [1] },
     });
+  });
+});
+
+describe('the scripts around a promotion and a stop', () => {
+  it('are the configured command lines, and none without', () => {
+    expect(scriptCommands(load(MINIMAL).config)).toEqual({ prePromote: null, beforeStop: null });
+    const { config, warnings } = load(withPath('postgresql.pre_promote', '/bin/fence other'));
+    expect(scriptCommands(config)).toMatchObject({ prePromote: '/bin/fence other' });
+    expect(warnings).toEqual([]);
+    const told = load(withPath('postgresql.callbacks.on_role_change', 'vip move'));
+    expect(callbackCommands(told.config)).toEqual({ on_role_change: 'vip move' });
+    expect(callbackCommands(load(MINIMAL).config)).toEqual({});
+    const stop = load(withPath('postgresql.before_stop', 'drain'));
+    expect(scriptCommands(stop.config)).toMatchObject({ beforeStop: 'drain' });
   });
 });

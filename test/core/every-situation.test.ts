@@ -87,7 +87,11 @@ const servers: readonly PostgresFacts[] = [
     ready: 'rejecting',
     standbySignal: false,
   }),
-  given.running(given.standbySql(), { sql: given.unknown('timeout'), ready: 'no answer' }),
+  given.running(given.standbySql(), {
+    sql: given.unknown('timeout'),
+    ready: 'no answer',
+    silent: 'timeout',
+  }),
   given.running(given.standbySql(), {
     postmaster: { kind: 'unknown', why: 'EIO' },
     sql: given.unknown('EIO'),
@@ -139,7 +143,17 @@ const memories: readonly Memory[] = [
     promotedHere: [1],
     crashes: [1, 2, 3].map((ago) => given.NOW - ago),
   }),
-  given.memory({ lastRole: 'primary', failures: failures('start') }),
+  given.memory({
+    lastRole: 'primary',
+    failures: failures('start'),
+    silence: {
+      answeredBy: { pid: 100, startTicks: 1 },
+      since: given.NOW - 60_000,
+      lastAt: given.NOW,
+      looks: 9,
+    },
+    promotionRefused: given.NOW - 100,
+  }),
 ];
 const jobs: readonly Observation['job'][] = [
   null,

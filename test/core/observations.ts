@@ -13,6 +13,7 @@ import type {
   UpstreamFacts,
 } from '../../src/core/model.ts';
 import type { Settings, Tags } from '../../src/core/settings.ts';
+import { HEARD } from '../../src/core/silence.ts';
 import { NO_STREAMING } from '../../src/core/streaming.ts';
 
 export const SYSTEM = '7710215941031662088';
@@ -39,6 +40,7 @@ export const settings = (change: Partial<Settings> = {}): Settings => ({
   maximumLagOnFailover: 1_048_576,
   checkTimeline: false,
   primaryStartTimeoutMs: 300_000,
+  primaryStopTimeoutMs: 0,
   maximumTimelinesHistory: 0,
   memberSlotsTtlMs: 1_800_000,
   useSlots: true,
@@ -227,6 +229,8 @@ export const memory = (change: Partial<Memory> = {}): Memory => ({
   crashes: [],
   failedHandover: null,
   streaming: NO_STREAMING,
+  silence: HEARD,
+  promotionRefused: null,
   withdrawingSince: null,
   ...change,
 });
