@@ -108,6 +108,7 @@ async function variant(name: string): Promise<number> {
     end: broken.within,
     nodes: [3, 4],
     kinds: broken.kinds ?? [],
+    modes: broken.modes ?? {},
     mostViolations: 1,
   });
   const found = totals.found[0]?.violation;

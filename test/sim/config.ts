@@ -33,7 +33,12 @@ postgresql:
 
 export function configOf(
   name: string,
-  { timing, maximumLag, usePgRewind }: Pick<Schedule, 'timing' | 'maximumLag' | 'usePgRewind'>,
+  {
+    timing,
+    maximumLag,
+    usePgRewind,
+    modes,
+  }: Pick<Schedule, 'timing' | 'maximumLag' | 'usePgRewind' | 'modes'>,
 ): Config {
   const base = baseConfig();
   return {
@@ -42,6 +47,7 @@ export function configOf(
     bootstrapDynamic: {
       ...timing,
       maximum_lag_on_failover: maximumLag,
+      ...(modes.failsafe ? { failsafe_mode: true } : {}),
       postgresql: {
         use_pg_rewind: usePgRewind,
         remove_data_directory_on_rewind_failure: true,

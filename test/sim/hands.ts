@@ -94,6 +94,8 @@ export class SimPostgres implements Postgres {
       }
     } else disk.standbySignal = false;
     if (signal.aborted) throw new PostgresError('the start was cancelled');
+    this.#world.trap('permitted', this.#machine);
+    await this.#clock.wait(this.#chance.between(2, 8));
     if (server.alive) throw new PostgresError('PostgreSQL already runs');
     const slow = this.#chance.chance(0.1);
     server.start(as, slow ? this.#chance.between(1000, 8000) : this.#chance.between(50, 500));
@@ -160,6 +162,7 @@ export class SimPostgres implements Postgres {
       server.replication.advance();
       if (claim !== null) writeStubs(disk, claim);
       await permission();
+      this.#world.trap('permitted', this.#machine);
       await this.#clock.wait(this.#chance.between(1, 5));
       server.promote();
     }

@@ -135,6 +135,8 @@ export class Losses {
       this.#truth.isMember(node.name) &&
       now - daemon.process.startedAt > STEADY_MS &&
       node.server.state === 'standby' &&
+      node.server.stopping === null &&
+      !node.server.postmasterStopped &&
       now - node.server.since > STEADY_MS &&
       now - (this.#disturbedAt.get(node.name) ?? Number.NEGATIVE_INFINITY) > STEADY_MS &&
       network.connectedFor(node.name, asking.name, STEADY_MS) &&

@@ -21,6 +21,10 @@ export type FaultKind =
   | 'crash at promotion'
   | 'pause at hand-over'
   | 'pause at start'
+  | 'pause at promotion'
+  | 'daemon starves'
+  | 'guard crash'
+  | 'guard pause'
   | 'pause, then cut'
   | 'daemon pause'
   | 'daemon restart'
@@ -33,6 +37,7 @@ export type FaultKind =
   | 'cut nodes'
   | 'cut nodes one way'
   | 'isolate'
+  | 'cut in turn'
   | 'store outage'
   | 'store slow'
   | 'store lossy'
@@ -59,6 +64,11 @@ export interface Fault {
   readonly amount: number;
 }
 
+/** What of the agent is switched on. */
+export interface Modes {
+  readonly failsafe: boolean;
+}
+
 export interface Schedule {
   readonly seed: string;
   readonly nodes: number;
@@ -68,6 +78,7 @@ export interface Schedule {
   readonly maximumLag: number;
   readonly usePgRewind: boolean;
   readonly narrow: readonly string[];
+  readonly modes: Modes;
   readonly faults: readonly Fault[];
   /** From here on nothing is disturbed any more, virtual ms. */
   readonly quietAt: number;
@@ -89,6 +100,10 @@ const KINDS: readonly Weighted[] = [
   { kind: 'crash at promotion', weight: 3, lasts: [1, 3] },
   { kind: 'pause at hand-over', weight: 3, lasts: [1, 4] },
   { kind: 'pause at start', weight: 2, lasts: [2, 4] },
+  { kind: 'pause at promotion', weight: 2, lasts: [1, 4] },
+  { kind: 'daemon starves', weight: 2, lasts: [0.6, 2] },
+  { kind: 'guard crash', weight: 3, lasts: [0, 0] },
+  { kind: 'guard pause', weight: 3, lasts: [0.05, 2] },
   { kind: 'pause, then cut', weight: 2, lasts: [1.5, 3] },
   { kind: 'daemon crash', weight: 8, lasts: [0.05, 2] },
   { kind: 'daemon pause', weight: 5, lasts: [0.1, 2] },
@@ -102,6 +117,7 @@ const KINDS: readonly Weighted[] = [
   { kind: 'cut nodes', weight: 6, lasts: [0.2, 2] },
   { kind: 'cut nodes one way', weight: 4, lasts: [0.2, 2] },
   { kind: 'isolate', weight: 7, lasts: [0.3, 2] },
+  { kind: 'cut in turn', weight: 3, lasts: [1, 2.5] },
   { kind: 'store outage', weight: 5, lasts: [0.1, 1.5] },
   { kind: 'store slow', weight: 4, lasts: [0.3, 1.5] },
   { kind: 'store lossy', weight: 6, lasts: [0.3, 1.5] },
@@ -133,11 +149,18 @@ export function nodeNames(count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `n${index + 1}`);
 }
 
-/** Only the given kinds, if any are given: for variants that need a certain weather. */
+/** By a stream of its own: the same seed has the same faults in whatever mode. */
+function drawModes(seed: string): Modes {
+  const chance = new Random(`modes ${seed}`);
+  return { failsafe: chance.chance(0.25) };
+}
+
+/** Only the given kinds, if any are given, and modes: for variants that need a certain weather. */
 export function generate(
   seed: string,
   nodes: readonly [number, number],
   kinds: readonly FaultKind[] = [],
+  modes: Partial<Modes> = {},
 ): Schedule {
   const chance = new Random(`schedule ${seed}`);
   const { ttl, loop_wait, retry_timeout } = weighted(chance, TIMINGS);
@@ -160,6 +183,7 @@ export function generate(
       chance.chance(0.2) && !faults.some(({ kind }) => kind === 'disk lost') ? 4096 : 1_048_576,
     usePgRewind: chance.chance(0.8),
     narrow: names.filter(() => chance.chance(0.15)),
+    modes: { ...drawModes(seed), ...modes },
     faults,
     quietAt: Math.max(end + 1000, SETTLED_MS + spread),
   };

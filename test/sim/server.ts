@@ -98,6 +98,7 @@ export class Server {
     if (disk.broken !== null) this.#world.witness.startedBroken(machine, disk.broken);
     const clean = disk.control.state.startsWith('shut down');
     this.#enter('starting');
+    machine.guard?.noticeServer();
     this.#world.trap('starting', machine);
     if (as === 'standby') {
       disk.control.state = 'in archive recovery';

@@ -22,6 +22,8 @@ export interface Outcome {
   readonly lost: number;
   readonly unguarded: number;
   readonly unfencedMs: number;
+  /** Times that a guard killed something of PostgreSQL. */
+  readonly shots: number;
   /** From the end of disturbances until all was well, ms; null when it never was. */
   readonly healedMs: number | null;
 }
@@ -148,6 +150,7 @@ export class Simulation {
       node.boot();
       node.thaw();
       node.startDaemon();
+      node.guard?.goOn();
     }
     const { config } = this.#truth;
     if (config.pause === true) this.#put(this.#truth.keys.config, { ...config, pause: undefined });
@@ -229,7 +232,7 @@ export class Simulation {
   }
 
   #outcome(): Outcome {
-    const { violations, lines, rules, promotions, losses, unfencedMs } = this.#checks;
+    const { violations, lines, rules, promotions, losses, unfencedMs, shots } = this.#checks;
     const { now, events } = this.#world.scheduler;
     return {
       violations,
@@ -243,6 +246,7 @@ export class Simulation {
       lost: losses.lostCount,
       unguarded: losses.unguardedCount,
       unfencedMs,
+      shots,
       healedMs: this.#healedAt === null ? null : this.#healedAt - this.#schedule.quietAt,
     };
   }

@@ -62,6 +62,11 @@ export class StoreTruth {
     return leases?.some((id) => (this.#store.leaseEnd(id) ?? 0) > this.#scheduler.now) === true;
   }
 
+  /** Whom `/failsafe` names; empty: nobody. */
+  get failsafe(): readonly string[] {
+    return Object.keys(JSON.parse(this.#store.peek(this.keys.failsafe)?.value ?? '{}') as object);
+  }
+
   claimant(timeline: number): string | null {
     const text = this.#store.peek(this.keys.timeline)?.value ?? '[]';
     const claims = JSON.parse(text) as [number, string][];

@@ -18,6 +18,7 @@ const witness: Witness = {
   promoted: () => undefined,
   acknowledged: () => undefined,
   opened: () => undefined,
+  guardShot: () => undefined,
   startedBroken: (_machine, why) => {
     throw new Error(`started what a ${why} left in pieces`);
   },
@@ -57,7 +58,12 @@ class SimulatedRig implements Rig {
 
   async node(name: string): Promise<Subject> {
     const world = this.#world;
-    const config = configOf(name, { timing: TIMING, maximumLag: 1_048_576, usePgRewind: true });
+    const config = configOf(name, {
+      timing: TIMING,
+      maximumLag: 1_048_576,
+      usePgRewind: true,
+      modes: { failsafe: false },
+    });
     const node = new Node(world, name, { config, clockRate: 1, narrow: false });
     this.#nodes.push(node);
     const process = new DaemonProcess(world.scheduler);
