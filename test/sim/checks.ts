@@ -8,6 +8,8 @@ import type { Decision, Observation } from '../../src/core/model.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { Losses } from './losses.ts';
 import type { Node } from './node.ts';
+import { SynchronousPromises } from './promises.ts';
+import type { Modes } from './schedule.ts';
 import type { StoreTruth } from './store-truth.ts';
 import type { Wal, WalRecord } from './wal.ts';
 import type { Machine, Witness, World } from './world.ts';
@@ -46,6 +48,7 @@ export class Checks implements Witness {
   shots = 0;
   promotions = 0;
   readonly losses: Losses;
+  readonly promises: SynchronousPromises;
   readonly #world: World;
   readonly #nodes: readonly Node[];
   readonly #truth: StoreTruth;
@@ -61,12 +64,20 @@ export class Checks implements Witness {
   readonly #settings = new Map<string, Settings>();
   #lookedAt = 0;
 
-  constructor(world: World, nodes: readonly Node[], truth: StoreTruth, recording: boolean) {
+  constructor(
+    world: World,
+    nodes: readonly Node[],
+    truth: StoreTruth,
+    modes: Modes,
+    recording: boolean,
+  ) {
     this.#world = world;
     this.#nodes = nodes;
     this.#truth = truth;
     this.#recording = recording;
-    this.losses = new Losses(world, nodes, truth, (kind, text) => this.violate(kind, text));
+    const violate = (kind: string, text: string): void => this.violate(kind, text);
+    this.promises = new SynchronousPromises(modes, nodes, truth, violate);
+    this.losses = new Losses(world, nodes, truth, violate, modes.synchronous === 'off');
   }
 
   violate(kind: string, text: string): void {
@@ -157,6 +168,7 @@ export class Checks implements Witness {
         'promoted in pause',
         `${machine.name} was promoted although it knows of the pause`,
       );
+    this.promises.promoted(machine);
     this.losses.promoted(machine, before);
   }
 
@@ -168,6 +180,7 @@ export class Checks implements Witness {
     const node = this.#nodes.find(({ name }) => name === machine.name);
     const bound = node !== undefined && this.guarded(node) && machine.server.alive;
     this.losses.acknowledged(record, bound);
+    this.promises.acknowledged(machine, record);
   }
 
   opened(machine: Machine, how: string): void {

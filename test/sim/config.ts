@@ -31,6 +31,14 @@ postgresql:
   return loaded;
 }
 
+function synchronous({ synchronous: mode, strict, standbys }: Schedule['modes']): object {
+  return {
+    synchronous_mode: mode,
+    synchronous_mode_strict: strict,
+    synchronous_node_count: standbys,
+  };
+}
+
 export function configOf(
   name: string,
   {
@@ -48,6 +56,7 @@ export function configOf(
       ...timing,
       maximum_lag_on_failover: maximumLag,
       ...(modes.failsafe ? { failsafe_mode: true } : {}),
+      ...(modes.synchronous === 'off' ? {} : synchronous(modes)),
       postgresql: {
         use_pg_rewind: usePgRewind,
         remove_data_directory_on_rewind_failure: true,

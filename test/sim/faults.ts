@@ -6,6 +6,7 @@ import { STORE, type TrapEvent, type World } from './world.ts';
 export interface FaultTarget {
   readonly world: World;
   readonly nodes: readonly Node[];
+  readonly synchronous: boolean;
   /** Who leads by the store at present. */
   leader(): Node | null;
   /** Writes to the store as an operator with etcdctl. */
@@ -171,8 +172,11 @@ const APPLY: Readonly<Record<Fault['kind'], Apply>> = {
   },
   switchover: (target, _node, { other, amount }) => {
     const candidate = amount < 0.5 ? other : undefined;
-    const from = amount % 0.2 < 0.1 ? target.leader()?.name : undefined;
-    if (candidate === undefined && from === undefined) return undefined;
+    const leads = target.leader()?.name;
+    // Without a leader's name it is a failover, by which an operator takes losses upon himself.
+    const named = target.synchronous || amount % 0.2 < 0.1;
+    const from = named ? leads : undefined;
+    if ((candidate === undefined || target.synchronous) && from === undefined) return undefined;
     target.put('failover', JSON.stringify({ leader: from, member: candidate }));
     return undefined;
   },

@@ -238,7 +238,7 @@ export class Node implements Machine {
       },
       clock,
       store,
-      postgres: new SimPostgres(world, this, process, clock),
+      postgres: new SimPostgres(world, this, process, clock, policy.server),
       peers: new SimPeers(world, name, { process, clock }, api),
       journal: this.#journal(clock),
       policy: this.#remembering(policy),

@@ -67,6 +67,10 @@ export interface Fault {
 /** What of the agent is switched on. */
 export interface Modes {
   readonly failsafe: boolean;
+  readonly synchronous: 'off' | 'on' | 'quorum';
+  readonly strict: boolean;
+  /** synchronous_node_count. */
+  readonly standbys: number;
 }
 
 export interface Schedule {
@@ -152,7 +156,11 @@ export function nodeNames(count: number): readonly string[] {
 /** By a stream of its own: the same seed has the same faults in whatever mode. */
 function drawModes(seed: string): Modes {
   const chance = new Random(`modes ${seed}`);
-  return { failsafe: chance.chance(0.25) };
+  const failsafe = chance.chance(0.25);
+  const synchronous = chance.chance(0.6) ? 'off' : chance.chance(0.5) ? 'on' : 'quorum';
+  const strict = synchronous !== 'off' && chance.chance(0.3);
+  const standbys = synchronous !== 'off' && chance.chance(0.3) ? 2 : 1;
+  return { failsafe, synchronous, strict, standbys };
 }
 
 /** Only the given kinds, if any are given, and modes: for variants that need a certain weather. */
@@ -172,6 +180,7 @@ export function generate(
   const faults = Array.from({ length: chance.whole(5, 9) }, () =>
     fault(chance, weighted(chance, usable), names, ttl * 1000, spread),
   ).sort((one, other) => one.at - other.at);
+  const all = { ...drawModes(seed), ...modes };
   const end = Math.max(...faults.map(({ at, forMs }) => at + forMs));
   return {
     seed,
@@ -183,8 +192,9 @@ export function generate(
       chance.chance(0.2) && !faults.some(({ kind }) => kind === 'disk lost') ? 4096 : 1_048_576,
     usePgRewind: chance.chance(0.8),
     narrow: names.filter(() => chance.chance(0.15)),
-    modes: { ...drawModes(seed), ...modes },
-    faults,
+    modes: all,
+    // What only one member of /sync has cannot be promised when its disk is gone.
+    faults: all.synchronous === 'off' ? faults : faults.map(keepingDisk),
     quietAt: Math.max(end + 1000, SETTLED_MS + spread),
   };
 }
@@ -205,6 +215,10 @@ function fault(
     other: chance.pick(names),
     amount: Math.round(chance.next() * 1000) / 1000,
   };
+}
+
+function keepingDisk(fault: Fault): Fault {
+  return fault.kind === 'disk lost' ? { ...fault, kind: 'node crash' } : fault;
 }
 
 function weighted<T extends { readonly weight: number }>(chance: Random, list: readonly T[]): T {

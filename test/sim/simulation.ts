@@ -72,7 +72,7 @@ export class Simulation {
     const { scheduler, random } = world;
     this.#world = world;
     this.#truth = new StoreTruth(world);
-    this.#checks = new Checks(world, nodes, this.#truth, recording);
+    this.#checks = new Checks(world, nodes, this.#truth, schedule.modes, recording);
     witness = this.#checks;
     for (const name of nodeNames(schedule.nodes)) {
       nodes.push(
@@ -194,6 +194,7 @@ export class Simulation {
     return {
       world: this.#world,
       nodes: this.#nodes,
+      synchronous: this.#checks.promises.on,
       leader: () => this.#leader(),
       put: (key, value) => this.#put(keys[key], JSON.parse(value) as Record<string, unknown>),
       deleteLeaderKey: () => void this.#world.store.transact([], [{ delete: keys.leader }], []),
@@ -206,7 +207,10 @@ export class Simulation {
           trap.cancel();
         };
       },
-      diskLost: (node) => this.#checks.losses.diskLost(node),
+      diskLost: (node) => {
+        this.#checks.losses.diskLost(node);
+        this.#checks.promises.diskLost(node);
+      },
     };
   }
 
