@@ -7,13 +7,14 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { catalogue } from '../test/sim/broken/catalogue.ts';
 import { breakIt } from '../test/sim/broken/variant.ts';
-import type { Schedule } from '../test/sim/schedule.ts';
+import type { Modes, Schedule } from '../test/sim/schedule.ts';
 
 const USAGE = `usage: npm run sim -- [options]
   --schedules N     how many (default 1000)
   --seed S          schedule i has the seed S-i (default 1)
   --first I         begin with schedule I (default 0): ranges can be taken up again
   --nodes A..B      members of a cluster (default 3..7)
+  --modes JSON      instead of what the seed draws, as {"failsafe":true,"synchronous":"quorum"}
   --workers N       threads (default 2)
   --out DIR         where violations are written (default ./sim-violations)
   --ledger FILE     enter what was run into FILE, and go on where it ends for this source and seed
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     first: { type: 'string' },
     nodes: { type: 'string', default: '3..7' },
+    modes: { type: 'string', default: '{}' },
     workers: { type: 'string', default: '2' },
     out: { type: 'string', default: 'sim-violations' },
     replay: { type: 'string' },
@@ -60,7 +62,7 @@ async function main(): Promise<number> {
   if (values.summary) return summed();
   const { generate } = await import('../test/sim/schedule.ts');
   if (values['seed-of'] !== undefined) {
-    return story(generate(values['seed-of'], nodes()));
+    return story(generate(values['seed-of'], nodes(), [], modes()));
   }
   if (values.coverage) return covered();
   return search();
@@ -87,6 +89,10 @@ function nodes(): readonly [number, number] {
   return [Number(least), Number(most)];
 }
 
+function modes(): Partial<Modes> {
+  return JSON.parse(values.modes) as Partial<Modes>;
+}
+
 async function story(schedule: Schedule): Promise<number> {
   const { simulate } = await import('../test/sim/batch.ts');
   const { timeline } = await import('../test/sim/timeline.ts');
@@ -108,6 +114,7 @@ async function variant(name: string): Promise<number> {
     end: broken.within,
     nodes: [3, 4],
     kinds: broken.kinds ?? [],
+    modes: broken.modes ?? {},
     mostViolations: 1,
   });
   const found = totals.found[0]?.violation;
@@ -120,9 +127,10 @@ function range(): {
   seed: string;
   nodes: readonly [number, number];
   kinds: [];
+  modes: Partial<Modes>;
   mostViolations: number;
 } {
-  return { seed: values.seed, nodes: nodes(), kinds: [], mostViolations: 5 };
+  return { seed: values.seed, nodes: nodes(), kinds: [], modes: modes(), mostViolations: 5 };
 }
 
 async function search(): Promise<number> {

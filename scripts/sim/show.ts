@@ -39,7 +39,7 @@ export function showTotals(totals: Totals, seconds: number): void {
     `${promotions} promotions; ${acknowledged} writes acknowledged, ${lost} of them lost by crashes, ${unguarded} while no agent guarded the server`,
   );
   console.log(
-    `two servers acknowledged at once for ${(totals.unfencedMs / 1000).toFixed(1)} s, always one of them without a running agent (its guard process is not built yet)`,
+    `${totals.shots} shots of guards; two servers acknowledged at once for ${(totals.unfencedMs / 1000).toFixed(1)} s: in a pause, just after a suspend, or with daemon and guard both gone`,
   );
   console.log(
     `slowest recovery after the last fault: ${(totals.slowestHealMs / 1000).toFixed(1)} s`,

@@ -104,6 +104,10 @@ export class Failsafe {
     const leader = fresh ? (cluster?.leader?.name ?? null) : null;
     if (leader !== null && leader !== request.leader)
       return { status: 500, text: `${leader} leads` };
+    // One promise at a time: the other leader still relies on it, and nothing newer is known.
+    const promised = leader === null ? this.standing : null;
+    if (promised !== null && promised.leader !== request.leader)
+      return { status: 500, text: `${promised.leader} goes on without the store` };
     const primary = postgres?.sql.known === true && !postgres.sql.value.inRecovery;
     if (primary || lease.facts().holdsLeaderKey || lease.campaigning)
       return { status: 500, text: 'Running as a leader' };

@@ -1,5 +1,5 @@
 /** Runs schedules one after the other in this thread. */
-import { type FaultKind, generate, type Schedule } from './schedule.ts';
+import { type FaultKind, generate, type Modes, type Schedule } from './schedule.ts';
 import { type Outcome, Simulation } from './simulation.ts';
 import { count, newTotals, type Totals } from './totals.ts';
 
@@ -13,6 +13,7 @@ export interface Batch {
   readonly end: number;
   readonly nodes: readonly [number, number];
   readonly kinds: readonly FaultKind[];
+  readonly modes?: Partial<Modes>;
   /** Ends after this many violations. */
   readonly mostViolations: number;
 }
@@ -42,7 +43,8 @@ export async function runBatch(
 ): Promise<Totals> {
   const totals = newTotals();
   for (let number = batch.first; number < batch.end; number += batch.stride) {
-    const schedule = generate(`${batch.seed}-${number}`, batch.nodes, batch.kinds);
+    const seed = `${batch.seed}-${number}`;
+    const schedule = generate(seed, batch.nodes, batch.kinds, batch.modes);
     count(totals, schedule, await simulate(schedule));
     onProgress(totals);
     if (totals.found.length >= batch.mostViolations) break;

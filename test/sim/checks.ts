@@ -5,8 +5,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { decide } from '../../src/core/decide.ts';
 import type { Decision, Observation } from '../../src/core/model.ts';
+import type { Settings } from '../../src/core/settings.ts';
 import { Losses } from './losses.ts';
 import type { Node } from './node.ts';
+import { SynchronousPromises } from './promises.ts';
+import type { Modes } from './schedule.ts';
 import type { StoreTruth } from './store-truth.ts';
 import type { Wal, WalRecord } from './wal.ts';
 import type { Machine, Witness, World } from './world.ts';
@@ -24,8 +27,12 @@ export interface Line {
   readonly text: string;
 }
 
-/** A daemon that goes on after a stop may use this long until its overdue timers have acted, ms. */
+/** After a suspend of the whole machine, ms of run time: the guard looks every 20 ms. */
+const THAW_MS = 100;
+/** A daemon that goes on after a stop, with no guard beside it, needs this long for overdue timers, ms. */
 const RESUME_MS = 120;
+/** A guard that goes on after a stop: from look to look, ms. */
+const GUARD_MS = 25;
 /** Beyond retry_timeout, a look takes this long at the most: peers and the leader's server are asked, ms. */
 const LONGEST_LOOK_MS = 5000;
 /** Rejoins and starts of one node in one run: more is going in circles. */
@@ -36,10 +43,12 @@ export class Checks implements Witness {
   readonly lines: Line[] = [];
   /** How often each rule decided. */
   readonly rules = new Map<string, number>();
-  /** Time that a PostgreSQL without a running daemon acknowledged beside another or without a lease, ms. */
+  /** Time that a server whose agent and guard are both gone, stopped or just back acknowledged beside another, ms. */
   unfencedMs = 0;
+  shots = 0;
   promotions = 0;
   readonly losses: Losses;
+  readonly promises: SynchronousPromises;
   readonly #world: World;
   readonly #nodes: readonly Node[];
   readonly #truth: StoreTruth;
@@ -51,14 +60,24 @@ export class Checks implements Witness {
   /** Since when each agent has known of the present pause. */
   readonly #pausedSince = new Map<string, number>();
   readonly #pausedAt = new Map<string, number>();
+  /** What each node's last daemon went by. */
+  readonly #settings = new Map<string, Settings>();
   #lookedAt = 0;
 
-  constructor(world: World, nodes: readonly Node[], truth: StoreTruth, recording: boolean) {
+  constructor(
+    world: World,
+    nodes: readonly Node[],
+    truth: StoreTruth,
+    modes: Modes,
+    recording: boolean,
+  ) {
     this.#world = world;
     this.#nodes = nodes;
     this.#truth = truth;
     this.#recording = recording;
-    this.losses = new Losses(world, nodes, truth, (kind, text) => this.violate(kind, text));
+    const violate = (kind: string, text: string): void => this.violate(kind, text);
+    this.promises = new SynchronousPromises(modes, nodes, truth, violate);
+    this.losses = new Losses(world, nodes, truth, violate, modes.synchronous === 'off');
   }
 
   violate(kind: string, text: string): void {
@@ -85,10 +104,20 @@ export class Checks implements Witness {
         return;
       }
       guarded = node;
-      if (!this.#truth.leased(node.name))
+      if (!this.#truth.leased(node.name) && !this.#promised(node))
         this.violate('no lease', `${node.name} acknowledges writes after its lease has ended`);
     }
     if (unguarded && guarded !== null) this.unfencedMs += passed;
+  }
+
+  /** Failsafe mode: everybody who may race has promised this leader not to, and it still stands. */
+  #promised({ name }: Node): boolean {
+    const named = this.#truth.failsafe;
+    if (!named.includes(name)) return false;
+    return this.#nodes.every(({ name: other, clockNow, disk: { journal, kind } }) => {
+      if (other === name || !named.includes(other) || kind === 'empty') return true;
+      return journal.promise?.leader === name && journal.promise.until > clockNow;
+    });
   }
 
   #notePause({ name, daemon }: Node): void {
@@ -97,18 +126,27 @@ export class Checks implements Witness {
     } else if (!this.#pausedSince.has(name)) this.#pausedSince.set(name, this.#lookedAt);
   }
 
-  /** The agent is there to keep its promise: running, not just back, and not told to let go. */
+  /** The agent or its guard is there to keep the promise: running, not just back, and not told to let go. */
   guarded(node: Node): boolean {
     const { now } = this.#world.scheduler;
-    const { daemon } = node;
-    if (daemon === null || !daemon.process.runs || node.frozen) return false;
-    if (now - Math.max(daemon.process.resumedAt, node.thawedAt) < RESUME_MS) return false;
-    const { paused, retryTimeoutMs, ttlMs } = daemon.policy.settings;
-    if (paused) this.#pausedAt.set(node.name, now);
-    if (now - (this.#pausedAt.get(node.name) ?? Number.NEGATIVE_INFINITY) < ttlMs) return false;
-    // A primary found running gets this long to be proven (S8).
-    if (node.adopted && now - daemon.process.startedAt < retryTimeoutMs * 1.01 + 50) return false;
+    const { daemon, guard } = node;
+    if (node.frozen || now - node.thawedAt < THAW_MS) return false;
+    const daemonActs = daemon?.process.runs === true && now - daemon.process.resumedAt >= RESUME_MS;
+    const guardActs = guard?.runs === true && now - guard.resumedAt >= GUARD_MS;
+    if (!daemonActs && !guardActs) return false;
+    if (this.#paused(node, now)) return false;
+    // A primary found running, and no guard that knew of its lease, gets its time to be proven (S8).
+    if (now < node.adoptedUntil) return false;
     return this.#truth.initialized;
+  }
+
+  /** The node's last daemon knew of a pause: its guard is disarmed, and it has one ttl when it ends. */
+  #paused({ name, daemon }: Node, now: number): boolean {
+    const known = daemon?.policy.settings ?? this.#settings.get(name);
+    if (known === undefined) return false;
+    if (daemon !== null) this.#settings.set(name, known);
+    if (known.paused) this.#pausedAt.set(name, now);
+    return now - (this.#pausedAt.get(name) ?? Number.NEGATIVE_INFINITY) < known.ttlMs;
   }
 
   promoted(machine: Machine, timeline: number, before: WalRecord | null): void {
@@ -130,6 +168,7 @@ export class Checks implements Witness {
         'promoted in pause',
         `${machine.name} was promoted although it knows of the pause`,
       );
+    this.promises.promoted(machine);
     this.losses.promoted(machine, before);
   }
 
@@ -141,11 +180,17 @@ export class Checks implements Witness {
     const node = this.#nodes.find(({ name }) => name === machine.name);
     const bound = node !== undefined && this.guarded(node) && machine.server.alive;
     this.losses.acknowledged(record, bound);
+    this.promises.acknowledged(machine, record);
   }
 
   opened(machine: Machine, how: string): void {
     this.#attempt(machine.name);
     this.note(machine.name, `takes writes: ${how}`);
+  }
+
+  guardShot(machine: Machine, killed: number): void {
+    this.shots += 1;
+    this.note(machine.name, `the guard killed ${killed} processes of PostgreSQL`);
   }
 
   startedBroken(machine: Machine, why: string): void {

@@ -31,9 +31,22 @@ postgresql:
   return loaded;
 }
 
+function synchronous({ synchronous: mode, strict, standbys }: Schedule['modes']): object {
+  return {
+    synchronous_mode: mode,
+    synchronous_mode_strict: strict,
+    synchronous_node_count: standbys,
+  };
+}
+
 export function configOf(
   name: string,
-  { timing, maximumLag, usePgRewind }: Pick<Schedule, 'timing' | 'maximumLag' | 'usePgRewind'>,
+  {
+    timing,
+    maximumLag,
+    usePgRewind,
+    modes,
+  }: Pick<Schedule, 'timing' | 'maximumLag' | 'usePgRewind' | 'modes'>,
 ): Config {
   const base = baseConfig();
   return {
@@ -42,6 +55,8 @@ export function configOf(
     bootstrapDynamic: {
       ...timing,
       maximum_lag_on_failover: maximumLag,
+      ...(modes.failsafe ? { failsafe_mode: true } : {}),
+      ...(modes.synchronous === 'off' ? {} : synchronous(modes)),
       postgresql: {
         use_pg_rewind: usePgRewind,
         remove_data_directory_on_rewind_failure: true,

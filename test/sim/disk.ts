@@ -1,6 +1,7 @@
 /** What survives every crash of a node: the data directory and the agent's state directory. */
 import type { NodeJournal } from '../../src/act.ts';
 import type { ControlState } from '../../src/core/model.ts';
+import { readSetting } from '../../src/postgres/conftext.ts';
 import { type History, Wal } from './wal.ts';
 
 export interface ControlData {
@@ -37,6 +38,8 @@ export class Disk {
   upstream: string | null = null;
   incarnation: string | null = null;
   slots = new Map<string, number>();
+  /** postgresql.conf, of what matters here; empty: none was written. */
+  conf = '';
   /** The truth about it: in pieces, by what. Only the simulator knows; the agent has its marker. */
   broken: 'clone' | 'rewind' | 'bootstrap' | null = null;
   /** In the state directory. */
@@ -50,7 +53,13 @@ export class Disk {
   /** The copy of `/config` in the data directory. */
   config: Readonly<Record<string, unknown>> | null = null;
 
+  /** What the configuration file says, and so the next start. */
+  get synchronousNames(): string {
+    return readSetting(this.conf, 'synchronous_standby_names') ?? '';
+  }
+
   empty(): void {
+    this.conf = '';
     this.kind = 'empty';
     this.systemIdentifier = '';
     this.wal = new Wal();

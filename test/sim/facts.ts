@@ -6,9 +6,11 @@ import type {
   Known,
   PostgresFacts,
   SqlFacts,
+  WalSenderFacts,
 } from '../../src/core/model.ts';
 import { slotName } from '../../src/core/slots.ts';
 import { abandoned } from './disk.ts';
+import type { Replication } from './replication.ts';
 import type { Machine } from './world.ts';
 
 export const PORT = 5432;
@@ -98,10 +100,10 @@ function sqlOf(machine: Machine): Known<SqlFacts> {
       replayTimestamp: null,
       replayPaused: false,
       walReceiver: receiverOf(machine),
-      walSenders: [],
+      walSenders: inRecovery ? [] : server.followers().map(senderOf),
       follows: inRecovery && disk.upstream !== null,
-      synchronousStandbyNames: '',
-      commitsWait: false,
+      synchronousStandbyNames: server.commits.names,
+      commitsWait: server.commits.wait,
       slots: [...disk.slots].map(([name, restartLsn]) => ({
         name,
         type: 'physical' as const,
@@ -110,6 +112,22 @@ function sqlOf(machine: Machine): Known<SqlFacts> {
       })),
       pendingRestart: [],
     },
+  };
+}
+
+/** The upstream's view of a standby that streams from it. */
+export function senderOf(follower: Replication): WalSenderFacts {
+  return {
+    pid: 10_000 + follower.connection,
+    applicationName: follower.name,
+    userName: 'replicator',
+    clientAddress: null,
+    state: 'streaming',
+    syncState: 'async',
+    syncPriority: 0,
+    flushLsn: follower.confirmed(),
+    slotName: slotName(follower.name),
+    startedAt: `${STARTED} ${follower.name} ${String(follower.connection).padStart(6, '0')}`,
   };
 }
 

@@ -6,6 +6,7 @@ import { STORE, type TrapEvent, type World } from './world.ts';
 export interface FaultTarget {
   readonly world: World;
   readonly nodes: readonly Node[];
+  readonly synchronous: boolean;
   /** Who leads by the store at present. */
   leader(): Node | null;
   /** Writes to the store as an operator with etcdctl. */
@@ -20,6 +21,10 @@ export interface FaultTarget {
 }
 
 type Undo = () => void;
+
+/** From step to step of a daemon that is hardly ever given the processor, ms, and how many those are. */
+const STARVED_MS = 300;
+const STARVED_STEPS = 30;
 
 /** Does it; what it returns ends it. */
 export function inflict(target: FaultTarget, fault: Fault): { undo: Undo; on: string } {
@@ -73,6 +78,14 @@ const APPLY: Readonly<Record<Fault['kind'], Apply>> = {
     }),
   'pause at hand-over': (target, _node, { amount }) => pauseAt(target, 'shut down', amount * 40),
   'pause at start': (target, _node, { amount }) => pauseAt(target, 'starting', amount * 40),
+  'pause at promotion': (target, _node, { amount }) =>
+    pauseAt(target, amount < 0.5 ? 'permitted' : 'promoting', amount * 20),
+  'daemon starves': starve,
+  'guard crash': (_target, node) => {
+    node.killGuard();
+    return undefined;
+  },
+  'guard pause': (_target, node) => node.stopGuard(),
   'daemon crash': (_target, node) => {
     node.killDaemon();
     return () => node.startDaemon();
@@ -112,11 +125,8 @@ const APPLY: Readonly<Record<Fault['kind'], Apply>> = {
     name === other ? undefined : cut(target, both(name, other)),
   'cut nodes one way': (target, { name }, { other }) =>
     name === other ? undefined : cut(target, [[name, other]]),
-  isolate: (target, { name }) =>
-    cut(target, [
-      ...both(name, STORE),
-      ...target.nodes.flatMap((other) => (other.name === name ? [] : both(name, other.name))),
-    ]),
+  isolate,
+  'cut in turn': cutInTurn,
   'store outage': ({ world }) => {
     world.weather.outage = true;
     return () => {
@@ -162,8 +172,11 @@ const APPLY: Readonly<Record<Fault['kind'], Apply>> = {
   },
   switchover: (target, _node, { other, amount }) => {
     const candidate = amount < 0.5 ? other : undefined;
-    const from = amount % 0.2 < 0.1 ? target.leader()?.name : undefined;
-    if (candidate === undefined && from === undefined) return undefined;
+    const leads = target.leader()?.name;
+    // Without a leader's name it is a failover, by which an operator takes losses upon himself.
+    const named = target.synchronous || amount % 0.2 < 0.1;
+    const from = named ? leads : undefined;
+    if ((candidate === undefined || target.synchronous) && from === undefined) return undefined;
     target.put('failover', JSON.stringify({ leader: from, member: candidate }));
     return undefined;
   },
@@ -190,6 +203,48 @@ function pauseAt(target: FaultTarget, event: TrapEvent, afterMs: number): Undo {
   return () => {
     cancel();
     stopped?.process.goOn('trap');
+  };
+}
+
+/** Stopped before it starts or promotes what it may; afterwards it gets on by single steps for a while. */
+function starve(target: FaultTarget, _node: Node, { amount }: Fault): Undo {
+  let starved: Node['daemon'] = null;
+  const { scheduler } = target.world;
+  const cancel = target.trap('permitted', amount * 3, ({ daemon }) => {
+    starved = daemon;
+    daemon?.process.stop('starved');
+  });
+  return () => {
+    cancel();
+    const process = starved?.process;
+    let steps = STARVED_STEPS;
+    const step = (): void => {
+      steps -= 1;
+      if (steps <= 0) process?.goOn('starved');
+      else if (process?.step() === true) scheduler.after(STARVED_MS, step);
+    };
+    step();
+  };
+}
+
+function isolate(target: FaultTarget, { name }: Node): Undo {
+  return cut(target, [
+    ...both(name, STORE),
+    ...target.nodes.flatMap((other) => (other.name === name ? [] : both(name, other.name))),
+  ]);
+}
+
+/** First the store cannot be reached, then nobody. */
+function cutInTurn(target: FaultTarget, node: Node, { forMs, amount }: Fault): Undo {
+  const first = cut(target, both(node.name, STORE));
+  let then: Undo = () => undefined;
+  const cancel = target.world.scheduler.after(forMs * amount, () => {
+    then = isolate(target, node);
+  });
+  return () => {
+    cancel();
+    first();
+    then();
   };
 }
 

@@ -5,14 +5,16 @@
 
 import type { Clock } from '../../src/clock.ts';
 import type { PostgresFacts, Upstream, UpstreamFacts } from '../../src/core/model.ts';
+import { SynchronousNames } from '../../src/postgres/names.ts';
 import {
   type BootstrapOutcome,
   type Postgres,
   PostgresError,
   type Progress,
+  type ServerSettings,
 } from '../../src/postgres/postgres.ts';
 import { abandoned } from './disk.ts';
-import { factsOf } from './facts.ts';
+import { factsOf, senderOf } from './facts.ts';
 import type { DaemonProcess } from './process.ts';
 import type { Random } from './random.ts';
 import { removeStrangers, removeStubs, writeStubs } from './stubs.ts';
@@ -32,7 +34,17 @@ export class SimPostgres implements Postgres {
   #working = false;
   #tidied = false;
 
-  constructor(world: World, machine: Machine, process: DaemonProcess, clock: Clock) {
+  readonly #names = new SynchronousNames();
+  #settings: ServerSettings;
+
+  constructor(
+    world: World,
+    machine: Machine,
+    process: DaemonProcess,
+    clock: Clock,
+    settings: ServerSettings,
+  ) {
+    this.#settings = settings;
     this.#world = world;
     this.#machine = machine;
     this.#process = process;
@@ -61,7 +73,34 @@ export class SimPostgres implements Postgres {
     this.#listeners.push(listener);
   }
 
-  async configure(): Promise<void> {}
+  async configure(settings: ServerSettings): Promise<void> {
+    this.#settings = settings;
+    await this.#clock.wait(1);
+    if (this.#machine.disk.kind === 'cluster' && this.#write()) this.#reload();
+  }
+
+  /** Writes postgresql.conf. False: it is as it was. */
+  #write(): boolean {
+    const { disk } = this.#machine;
+    const role = disk.standbySignal ? 'standby' : 'primary';
+    const { synchronous_standby_names: names = '' } = this.#names.parameters(
+      this.#settings,
+      role,
+      disk.conf,
+    );
+    const before = disk.conf;
+    disk.conf = `synchronous_standby_names = '${names}'\n`;
+    return disk.conf !== before;
+  }
+
+  /** SIGHUP; every process has read the file a little later, whatever becomes of the daemon. */
+  #reload(): void {
+    const { server, disk } = this.#machine;
+    const { generation } = server;
+    this.#machine.later(this.#chance.between(1, 20), () => {
+      if (server.generation === generation) server.commits.reload(disk.synchronousNames);
+    });
+  }
 
   async bootstrap(progress: Progress, signal: AbortSignal): Promise<BootstrapOutcome> {
     this.#tidy();
@@ -92,8 +131,12 @@ export class SimPostgres implements Postgres {
         const ancestors = facts.history.map(({ timeline }) => timeline);
         removeStrangers(disk, [facts.timeline, ...ancestors]);
       }
+      this.#names.startsAsStandby();
     } else disk.standbySignal = false;
+    this.#write();
     if (signal.aborted) throw new PostgresError('the start was cancelled');
+    this.#world.trap('permitted', this.#machine);
+    await this.#clock.wait(this.#chance.between(2, 8));
     if (server.alive) throw new PostgresError('PostgreSQL already runs');
     const slow = this.#chance.chance(0.1);
     server.start(as, slow ? this.#chance.between(1000, 8000) : this.#chance.between(50, 500));
@@ -160,6 +203,7 @@ export class SimPostgres implements Postgres {
       server.replication.advance();
       if (claim !== null) writeStubs(disk, claim);
       await permission();
+      this.#world.trap('permitted', this.#machine);
       await this.#clock.wait(this.#chance.between(1, 5));
       server.promote();
     }
@@ -177,6 +221,7 @@ export class SimPostgres implements Postgres {
     if (!server.alive) throw new PostgresError('follow: PostgreSQL does not run');
     if (disk.upstream === (upstream?.name ?? null)) return false;
     disk.upstream = upstream?.name ?? null;
+    if (this.#write()) this.#reload();
     server.replication.reload();
     return true;
   }
@@ -200,17 +245,35 @@ export class SimPostgres implements Postgres {
     for (const [name, lsn] of Object.entries(advance)) disk.slots.set(name, lsn);
   }
 
-  /** Commits of this simulation wait for nobody. */
-  async setSynchronousNames(names: string | null): ReturnType<Postgres['setSynchronousNames']> {
-    await this.#clock.wait(1);
-    if (names !== null && names !== '')
-      throw new PostgresError('the simulated PostgreSQL has no synchronous replication');
+  async setSynchronousNames(
+    names: string | null,
+    timeoutMs: number,
+  ): ReturnType<Postgres['setSynchronousNames']> {
     const { server, disk } = this.#machine;
-    return { names: '', flushedLsn: server.inRecovery ? null : disk.wal.end };
+    const deadline = this.#clock.now() + timeoutMs;
+    await this.#clock.wait(this.#chance.between(1, 5));
+    if (!server.alive) throw new PostgresError('synchronous_standby_names: not running');
+    this.#names.set(names);
+    this.#write();
+    const wanted = disk.synchronousNames;
+    const { generation } = server;
+    if (server.commits.names !== wanted) this.#reload();
+    while (server.commits.names !== wanted) {
+      if (this.#clock.now() >= deadline || server.generation !== generation)
+        throw new PostgresError('synchronous_standby_names: not in force in time');
+      await this.#clock.wait(LOOK_MS / 2);
+    }
+    await this.#clock.wait(this.#chance.between(1, 5));
+    if (!server.alive || server.generation !== generation || server.stopping !== null)
+      throw new PostgresError('synchronous_standby_names: the connection was lost');
+    return { names: wanted, flushedLsn: server.inRecovery ? null : disk.wal.end };
   }
 
-  async endSender(): Promise<void> {
-    throw new PostgresError('the simulated PostgreSQL shows no walsenders');
+  async endSender(pid: number, startedAt: string): Promise<void> {
+    await this.#clock.wait(1);
+    for (const follower of this.#machine.server.followers())
+      if (senderOf(follower).pid === pid && senderOf(follower).startedAt === startedAt)
+        follower.disconnect();
   }
 
   async history(timeline: number): ReturnType<Postgres['history']> {

@@ -22,6 +22,8 @@ export class Losses {
   readonly #nodes: readonly Node[];
   readonly #truth: StoreTruth;
   readonly #violate: (kind: string, text: string) => void;
+  /** Positions and lag decide who leads, not `/sync`. */
+  readonly #racing: boolean;
   readonly #disturbedAt = new Map<string, number>();
 
   constructor(
@@ -29,7 +31,9 @@ export class Losses {
     nodes: readonly Node[],
     truth: StoreTruth,
     violate: (kind: string, text: string) => void,
+    racing: boolean,
   ) {
+    this.#racing = racing;
     this.#world = world;
     this.#nodes = nodes;
     this.#truth = truth;
@@ -57,8 +61,10 @@ export class Losses {
     const { wal } = machine.disk;
     const lost = this.#kept.filter((record) => !wal.holds(record));
     this.#planned(machine, lost);
-    this.#better(machine, before, lost);
-    this.#bound(machine, before);
+    if (this.#racing) {
+      this.#better(machine, before, lost);
+      this.#bound(machine, before);
+    }
     this.lostCount += lost.length;
     if (lost.length > 0) {
       this.#world.witness.note(machine.name, `${lost.length} acknowledged writes are lost`);
@@ -135,6 +141,8 @@ export class Losses {
       this.#truth.isMember(node.name) &&
       now - daemon.process.startedAt > STEADY_MS &&
       node.server.state === 'standby' &&
+      node.server.stopping === null &&
+      !node.server.postmasterStopped &&
       now - node.server.since > STEADY_MS &&
       now - (this.#disturbedAt.get(node.name) ?? Number.NEGATIVE_INFINITY) > STEADY_MS &&
       network.connectedFor(node.name, asking.name, STEADY_MS) &&

@@ -3,13 +3,13 @@ import type { NodeJournal } from '../../src/act.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { Config } from '../../src/config/index.ts';
 import type { ClusterView, Decision, Observation } from '../../src/core/model.ts';
-import { noGuard } from '../../src/fence/guard.ts';
 import type { Exit } from '../../src/loop.ts';
 import { Policy } from '../../src/policy.ts';
 import { type PolicySource, Runtime } from '../../src/runtime.ts';
 import { ClusterStore } from '../../src/store/cluster.ts';
 import { Disk } from './disk.ts';
 import { PORT } from './facts.ts';
+import { type GuardProcess, SimGuard } from './guard.ts';
 import { SimPostgres } from './hands.ts';
 import { type Api, SimPeers } from './peers.ts';
 import { DaemonProcess, SimClock } from './process.ts';
@@ -19,6 +19,9 @@ import type { Machine, World } from './world.ts';
 
 export const SCOPE = 'demo';
 export const NAMESPACE = 'service';
+/** Clocks that run slow, and the first look: what retry_timeout means at the most. */
+const ADOPTION_SLACK = 1.01;
+const ADOPTION_MS = 100;
 /** Before the supervisor starts a daemon that ended again, ms. */
 const SUPERVISOR_MS = 1000;
 
@@ -32,6 +35,7 @@ export interface NodeOptions {
 interface Daemon extends Api {
   readonly policy: Policy;
   readonly client: StoreClient;
+  readonly guard: SimGuard;
 }
 
 export class Node implements Machine {
@@ -48,8 +52,9 @@ export class Node implements Machine {
   #frozenAt = 0;
   /** When the machine last went on after a suspend. */
   thawedAt = Number.NEGATIVE_INFINITY;
-  /** PostgreSQL ran as a primary when the present daemon began. */
-  adopted = false;
+  guard: GuardProcess | null = null;
+  /** Until when a primary that was found running without an armed guard may be proven (S8). */
+  adoptedUntil = Number.NEGATIVE_INFINITY;
   /** The supervisor starts it again when it ends. */
   supervised = true;
   #daemon: Daemon | null = null;
@@ -62,6 +67,11 @@ export class Node implements Machine {
     this.#options = options;
     this.narrow = options.narrow;
     this.server = new Server(world, () => this);
+  }
+
+  /** This machine's monotonic clock, as its daemons read it, ms. */
+  get clockNow(): number {
+    return 1_000_000 + this.#world.scheduler.now * this.#options.clockRate;
   }
 
   get api(): Api | null {
@@ -96,8 +106,8 @@ export class Node implements Machine {
     const { scheduler } = this.#world;
     const process = new DaemonProcess(scheduler);
     const clock = new SimClock(process, scheduler, this.#options.clockRate, this);
-    this.adopted = this.server.state === 'primary' || this.server.orphans > 0;
     const daemon = this.#assemble(process, clock);
+    this.#adopt(daemon);
     this.#daemon = daemon;
     this.#world.witness.note(this.name, 'daemon starts');
     process.deliver(() => void this.#run(daemon));
@@ -107,6 +117,23 @@ export class Node implements Machine {
   killDaemon(): void {
     this.#daemon?.process.end();
     this.#daemon = null;
+  }
+
+  /** SIGKILL; nobody but the daemon looks after it. */
+  killGuard(): void {
+    this.guard?.end();
+    this.guard = null;
+    this.#daemon?.guard.noticed();
+  }
+
+  /** SIGSTOP; the returned function is SIGCONT. */
+  stopGuard(): () => void {
+    const { guard } = this;
+    guard?.stop();
+    this.#daemon?.guard.noticed();
+    return () => {
+      if (this.guard === guard) guard?.goOn();
+    };
   }
 
   /** SIGTERM. */
@@ -134,6 +161,7 @@ export class Node implements Machine {
 
   crash(): void {
     this.killDaemon();
+    this.killGuard();
     this.server.powerOff();
     this.up = false;
     this.frozen = false;
@@ -145,6 +173,14 @@ export class Node implements Machine {
     if (this.up) return;
     this.up = true;
     this.startDaemon();
+  }
+
+  #adopt({ policy }: Daemon): void {
+    const { server, guard } = this;
+    if (server.state !== 'primary' && server.orphans === 0) return;
+    if (guard?.runs === true && guard.state !== 'disarmed') return;
+    const left = policy.settings.retryTimeoutMs * ADOPTION_SLACK + ADOPTION_MS;
+    this.adoptedUntil = this.#world.scheduler.now + left;
   }
 
   async #run(daemon: Daemon): Promise<void> {
@@ -185,6 +221,14 @@ export class Node implements Machine {
       const machine = world.machine(other);
       return machine instanceof Node ? machine.api : null;
     };
+    let told: (why: string) => void = () => undefined;
+    const guard = new SimGuard({
+      world,
+      machine: this,
+      process,
+      clock,
+      onShot: (why) => told(why),
+    });
     const runtime = new Runtime({
       identity: {
         scope: SCOPE,
@@ -194,14 +238,15 @@ export class Node implements Machine {
       },
       clock,
       store,
-      postgres: new SimPostgres(world, this, process, clock),
+      postgres: new SimPostgres(world, this, process, clock, policy.server),
       peers: new SimPeers(world, name, { process, clock }, api),
-      journal: this.#journal(),
+      journal: this.#journal(clock),
       policy: this.#remembering(policy),
-      guard: noGuard,
+      guard,
       say,
     });
-    return { process, clock, runtime, policy, client };
+    told = (why) => runtime.guardShot(why);
+    return { process, clock, runtime, policy, client, guard };
   }
 
   #policy(say: (level: string, text: string) => void): Policy {
@@ -232,13 +277,14 @@ export class Node implements Machine {
     };
   }
 
-  #journal(): NodeJournal {
+  #journal(clock: Clock): NodeJournal {
     const { disk } = this;
+    const chance = this.#world.random(`journal ${this.name}`);
     return {
       get node() {
         return disk.journal;
       },
-      boot: 'simulated',
+      boot: `boot ${this.#life}`,
       promoting: async (timeline) => {
         const others = disk.journal.promotedHere.filter((known) => known !== timeline);
         disk.journal = { ...disk.journal, promotedHere: [...others, timeline] };
@@ -247,6 +293,7 @@ export class Node implements Machine {
         disk.journal = { ...disk.journal, leaseId };
       },
       promised: async (promise) => {
+        await clock.wait(chance.between(0.5, 3));
         disk.journal = { ...disk.journal, promise };
       },
       forgetPromotions: async () => {

@@ -51,6 +51,16 @@ export class DaemonProcess {
     }
   }
 
+  /** One thing that became due meanwhile happens, and it is stopped again. False: it has ended. */
+  step(): boolean {
+    const call = this.#waiting.shift();
+    if (call !== undefined && this.#alive) {
+      this.#scheduler.entered = true;
+      call();
+    }
+    return this.#alive;
+  }
+
   end(): void {
     this.#alive = false;
     this.#waiting = [];

@@ -29,6 +29,23 @@ export class Replication {
     this.#own = own;
   }
 
+  get name(): string {
+    return this.#machine().name;
+  }
+
+  #flushed = 0;
+  /** Which connection this is: with the name, its identity. */
+  connection = 0;
+
+  /** What the upstream has been told is flushed here, bytes. */
+  confirmed(): number {
+    if (!this.#linked() || this.#own.state !== 'standby' || this.#machine().frozen)
+      return this.#flushed;
+    this.advance();
+    this.#flushed = this.#machine().disk.wal.end;
+    return this.#flushed;
+  }
+
   get streaming(): boolean {
     return this.#linked();
   }
@@ -140,6 +157,8 @@ export class Replication {
     if (from.server.inRecovery) from.server.replication.advance();
     if (!this.#agree(from)) return false;
     this.source = from.server;
+    this.connection += 1;
+    this.#flushed = 0;
     const chance = random(`lag ${own.name}`);
     this.lagMs = chance.chance(0.8) ? chance.between(1, 10) : chance.between(10, 300);
     this.advance();

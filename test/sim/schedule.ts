@@ -21,6 +21,10 @@ export type FaultKind =
   | 'crash at promotion'
   | 'pause at hand-over'
   | 'pause at start'
+  | 'pause at promotion'
+  | 'daemon starves'
+  | 'guard crash'
+  | 'guard pause'
   | 'pause, then cut'
   | 'daemon pause'
   | 'daemon restart'
@@ -33,6 +37,7 @@ export type FaultKind =
   | 'cut nodes'
   | 'cut nodes one way'
   | 'isolate'
+  | 'cut in turn'
   | 'store outage'
   | 'store slow'
   | 'store lossy'
@@ -59,6 +64,15 @@ export interface Fault {
   readonly amount: number;
 }
 
+/** What of the agent is switched on. */
+export interface Modes {
+  readonly failsafe: boolean;
+  readonly synchronous: 'off' | 'on' | 'quorum';
+  readonly strict: boolean;
+  /** synchronous_node_count. */
+  readonly standbys: number;
+}
+
 export interface Schedule {
   readonly seed: string;
   readonly nodes: number;
@@ -68,6 +82,7 @@ export interface Schedule {
   readonly maximumLag: number;
   readonly usePgRewind: boolean;
   readonly narrow: readonly string[];
+  readonly modes: Modes;
   readonly faults: readonly Fault[];
   /** From here on nothing is disturbed any more, virtual ms. */
   readonly quietAt: number;
@@ -89,6 +104,10 @@ const KINDS: readonly Weighted[] = [
   { kind: 'crash at promotion', weight: 3, lasts: [1, 3] },
   { kind: 'pause at hand-over', weight: 3, lasts: [1, 4] },
   { kind: 'pause at start', weight: 2, lasts: [2, 4] },
+  { kind: 'pause at promotion', weight: 2, lasts: [1, 4] },
+  { kind: 'daemon starves', weight: 2, lasts: [0.6, 2] },
+  { kind: 'guard crash', weight: 3, lasts: [0, 0] },
+  { kind: 'guard pause', weight: 3, lasts: [0.05, 2] },
   { kind: 'pause, then cut', weight: 2, lasts: [1.5, 3] },
   { kind: 'daemon crash', weight: 8, lasts: [0.05, 2] },
   { kind: 'daemon pause', weight: 5, lasts: [0.1, 2] },
@@ -102,6 +121,7 @@ const KINDS: readonly Weighted[] = [
   { kind: 'cut nodes', weight: 6, lasts: [0.2, 2] },
   { kind: 'cut nodes one way', weight: 4, lasts: [0.2, 2] },
   { kind: 'isolate', weight: 7, lasts: [0.3, 2] },
+  { kind: 'cut in turn', weight: 3, lasts: [1, 2.5] },
   { kind: 'store outage', weight: 5, lasts: [0.1, 1.5] },
   { kind: 'store slow', weight: 4, lasts: [0.3, 1.5] },
   { kind: 'store lossy', weight: 6, lasts: [0.3, 1.5] },
@@ -133,11 +153,22 @@ export function nodeNames(count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `n${index + 1}`);
 }
 
-/** Only the given kinds, if any are given: for variants that need a certain weather. */
+/** By a stream of its own: the same seed has the same faults in whatever mode. */
+function drawModes(seed: string): Modes {
+  const chance = new Random(`modes ${seed}`);
+  const failsafe = chance.chance(0.25);
+  const synchronous = chance.chance(0.6) ? 'off' : chance.chance(0.5) ? 'on' : 'quorum';
+  const strict = synchronous !== 'off' && chance.chance(0.3);
+  const standbys = synchronous !== 'off' && chance.chance(0.3) ? 2 : 1;
+  return { failsafe, synchronous, strict, standbys };
+}
+
+/** Only the given kinds, if any are given, and modes: for variants that need a certain weather. */
 export function generate(
   seed: string,
   nodes: readonly [number, number],
   kinds: readonly FaultKind[] = [],
+  modes: Partial<Modes> = {},
 ): Schedule {
   const chance = new Random(`schedule ${seed}`);
   const { ttl, loop_wait, retry_timeout } = weighted(chance, TIMINGS);
@@ -149,6 +180,7 @@ export function generate(
   const faults = Array.from({ length: chance.whole(5, 9) }, () =>
     fault(chance, weighted(chance, usable), names, ttl * 1000, spread),
   ).sort((one, other) => one.at - other.at);
+  const all = { ...drawModes(seed), ...modes };
   const end = Math.max(...faults.map(({ at, forMs }) => at + forMs));
   return {
     seed,
@@ -160,7 +192,9 @@ export function generate(
       chance.chance(0.2) && !faults.some(({ kind }) => kind === 'disk lost') ? 4096 : 1_048_576,
     usePgRewind: chance.chance(0.8),
     narrow: names.filter(() => chance.chance(0.15)),
-    faults,
+    modes: all,
+    // What only one member of /sync has cannot be promised when its disk is gone.
+    faults: all.synchronous === 'off' ? faults : faults.map(keepingDisk),
     quietAt: Math.max(end + 1000, SETTLED_MS + spread),
   };
 }
@@ -181,6 +215,10 @@ function fault(
     other: chance.pick(names),
     amount: Math.round(chance.next() * 1000) / 1000,
   };
+}
+
+function keepingDisk(fault: Fault): Fault {
+  return fault.kind === 'disk lost' ? { ...fault, kind: 'node crash' } : fault;
 }
 
 function weighted<T extends { readonly weight: number }>(chance: Random, list: readonly T[]): T {

@@ -3,6 +3,7 @@
  * to it is in hands.ts; how a standby gets its WAL, in replication.ts.
  */
 
+import { Commits } from './commits.ts';
 import { Replication } from './replication.ts';
 import { END_OF_RECOVERY_RECORD, type History, newestTimeline, SHUTDOWN_RECORD } from './wal.ts';
 import type { Machine, World } from './world.ts';
@@ -21,6 +22,7 @@ export class Server {
   readonly #world: World;
   readonly #machine: () => Machine;
   readonly replication: Replication;
+  readonly commits: Commits;
   state: ServerState = 'down';
   /** Another for every postmaster. */
   generation = 0;
@@ -47,6 +49,12 @@ export class Server {
     this.#world = world;
     this.#machine = machine;
     this.replication = new Replication(world, machine, this);
+    this.commits = new Commits({
+      world,
+      machine,
+      followers: () => this.followers(),
+      acknowledges: () => this.alive && this.acknowledges,
+    });
   }
 
   /** Who is told that the postmaster ended; one at a time, the present daemon. */
@@ -87,7 +95,9 @@ export class Server {
     if (!this.acknowledges) return false;
     const { wal } = this.#machine().disk;
     const record = wal.append(wal.timeline, size, write, this.#world.scheduler.now);
-    this.#world.witness.acknowledged(this.#machine(), record);
+    // An orphan that waits ends when it finds its postmaster gone.
+    if (this.alive) this.commits.written(record);
+    else if (this.commits.names === '') this.#world.witness.acknowledged(this.#machine(), record);
     return true;
   }
 
@@ -97,7 +107,9 @@ export class Server {
     this.#begin();
     if (disk.broken !== null) this.#world.witness.startedBroken(machine, disk.broken);
     const clean = disk.control.state.startsWith('shut down');
+    this.commits.names = disk.synchronousNames;
     this.#enter('starting');
+    machine.guard?.noticeServer();
     this.#world.trap('starting', machine);
     if (as === 'standby') {
       disk.control.state = 'in archive recovery';
@@ -172,6 +184,7 @@ export class Server {
     }
     if (this.stopping === mode) return;
     this.stopping = mode;
+    this.commits.cancel();
     const chance = this.#world.random(`stop ${this.#machine().name}`);
     if (mode === 'immediate') {
       this.#clientsUntil = Math.min(this.#clientsUntil, this.#world.scheduler.now + 1);
@@ -204,7 +217,7 @@ export class Server {
     disk.control.state = primary ? 'shut down' : 'shut down in recovery';
     this.shutDown = true;
     this.#world.trap('shut down', this.#machine());
-    const lag = Math.max(5, ...this.#followers().map(({ lagMs }) => lagMs + 5));
+    const lag = Math.max(5, ...this.followers().map(({ lagMs }) => lagMs + 5));
     this.#later(Math.min(lag, SENDERS_MS), () => this.#end('stopped'));
   }
 
@@ -276,14 +289,15 @@ export class Server {
     this.#world.witness.opened(machine, how);
   }
 
-  #followers(): readonly Replication[] {
+  /** Walreceivers that are connected here. */
+  followers(): readonly Replication[] {
     return this.#world.machines
       .map(({ server }) => server.replication)
       .filter((one) => one.source === this);
   }
 
   #dropFollowers(): void {
-    for (const follower of this.#followers()) follower.disconnect();
+    for (const follower of this.followers()) follower.disconnect();
   }
 
   #begin(): void {
@@ -296,10 +310,11 @@ export class Server {
   }
 
   #end(why: string, tell = true): void {
-    for (const follower of this.#followers()) follower.advance();
+    for (const follower of this.followers()) follower.advance();
     this.replication.advance();
     this.replication.noteEnd();
     this.replication.end();
+    this.commits.cancel();
     this.#dropFollowers();
     this.#enter('down');
     this.generation += 1;

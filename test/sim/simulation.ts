@@ -22,6 +22,8 @@ export interface Outcome {
   readonly lost: number;
   readonly unguarded: number;
   readonly unfencedMs: number;
+  /** Times that a guard killed something of PostgreSQL. */
+  readonly shots: number;
   /** From the end of disturbances until all was well, ms; null when it never was. */
   readonly healedMs: number | null;
 }
@@ -70,7 +72,7 @@ export class Simulation {
     const { scheduler, random } = world;
     this.#world = world;
     this.#truth = new StoreTruth(world);
-    this.#checks = new Checks(world, nodes, this.#truth, recording);
+    this.#checks = new Checks(world, nodes, this.#truth, schedule.modes, recording);
     witness = this.#checks;
     for (const name of nodeNames(schedule.nodes)) {
       nodes.push(
@@ -148,6 +150,7 @@ export class Simulation {
       node.boot();
       node.thaw();
       node.startDaemon();
+      node.guard?.goOn();
     }
     const { config } = this.#truth;
     if (config.pause === true) this.#put(this.#truth.keys.config, { ...config, pause: undefined });
@@ -191,6 +194,7 @@ export class Simulation {
     return {
       world: this.#world,
       nodes: this.#nodes,
+      synchronous: this.#checks.promises.on,
       leader: () => this.#leader(),
       put: (key, value) => this.#put(keys[key], JSON.parse(value) as Record<string, unknown>),
       deleteLeaderKey: () => void this.#world.store.transact([], [{ delete: keys.leader }], []),
@@ -203,7 +207,10 @@ export class Simulation {
           trap.cancel();
         };
       },
-      diskLost: (node) => this.#checks.losses.diskLost(node),
+      diskLost: (node) => {
+        this.#checks.losses.diskLost(node);
+        this.#checks.promises.diskLost(node);
+      },
     };
   }
 
@@ -229,7 +236,7 @@ export class Simulation {
   }
 
   #outcome(): Outcome {
-    const { violations, lines, rules, promotions, losses, unfencedMs } = this.#checks;
+    const { violations, lines, rules, promotions, losses, unfencedMs, shots } = this.#checks;
     const { now, events } = this.#world.scheduler;
     return {
       violations,
@@ -243,6 +250,7 @@ export class Simulation {
       lost: losses.lostCount,
       unguarded: losses.unguardedCount,
       unfencedMs,
+      shots,
       healedMs: this.#healedAt === null ? null : this.#healedAt - this.#schedule.quietAt,
     };
   }

@@ -16,6 +16,13 @@ export interface Vacancy {
   readonly candidate: string | null;
 }
 
+/** `/sync` as it stands. */
+export interface SyncTruth {
+  readonly leader: string | null;
+  readonly standbys: readonly string[];
+  readonly quorum: number;
+}
+
 export class StoreTruth {
   readonly keys = keysOf(NAMESPACE, SCOPE);
   readonly #store: MemoryStore;
@@ -28,6 +35,9 @@ export class StoreTruth {
   since = 0;
   /** The last one before the present leader. */
   vacancy: Vacancy | null = null;
+  sync: SyncTruth | null = null;
+  /** Told when `/sync` has changed. */
+  onSync: () => void = () => undefined;
   /** Member named in a failover request of late. */
   requested: string | null = null;
 
@@ -41,6 +51,7 @@ export class StoreTruth {
         for (const { key, value } of changes) {
           if (key === this.keys.leader) this.#leaderKey(value);
           if (key === this.keys.failover) this.#failoverKey(value);
+          if (key === this.keys.sync) this.#syncKey(value);
         }
       },
       onGap: () => undefined,
@@ -60,6 +71,11 @@ export class StoreTruth {
   leased(name: string): boolean {
     const leases = this.#leases.get(name);
     return leases?.some((id) => (this.#store.leaseEnd(id) ?? 0) > this.#scheduler.now) === true;
+  }
+
+  /** Whom `/failsafe` names; empty: nobody. */
+  get failsafe(): readonly string[] {
+    return Object.keys(JSON.parse(this.#store.peek(this.keys.failsafe)?.value ?? '{}') as object);
   }
 
   claimant(timeline: number): string | null {
@@ -113,6 +129,19 @@ export class StoreTruth {
       'store',
       `leader key of ${by} is gone${planned ? ', handed over' : ''}`,
     );
+  }
+
+  #syncKey(value: string | null): void {
+    const fields = JSON.parse(value ?? '{}') as {
+      readonly leader?: string | null;
+      readonly sync_standby?: string | null;
+      readonly quorum?: number;
+    };
+    const standbys = (fields.sync_standby ?? '').split(',').filter((name) => name !== '');
+    const { leader = null, quorum = 0 } = fields;
+    this.sync = value === null ? null : { leader, standbys, quorum };
+    this.#world.witness.note('store', `sync key: ${value}`);
+    this.onSync();
   }
 
   #failoverKey(value: string | null): void {

@@ -14,6 +14,7 @@ export interface Totals {
   lost: number;
   unguarded: number;
   unfencedMs: number;
+  shots: number;
   slowestHealMs: number;
   readonly found: { readonly schedule: Schedule; readonly violation: Violation }[];
 }
@@ -30,18 +31,21 @@ export function newTotals(): Totals {
     lost: 0,
     unguarded: 0,
     unfencedMs: 0,
+    shots: 0,
     slowestHealMs: 0,
     found: [],
   };
 }
 
 export function count(totals: Totals, schedule: Schedule, outcome: Outcome): void {
-  const { virtualMs, events, promotions, acknowledged, lost, unguarded, unfencedMs } = outcome;
+  const { virtualMs, events, promotions, acknowledged, lost, unguarded, unfencedMs, shots } =
+    outcome;
   const sum = { schedules: 1, virtualMs, events, promotions, acknowledged, lost, unguarded };
   add(totals, {
     ...newTotals(),
     ...sum,
     unfencedMs,
+    shots,
     faults: { ...outcome.faults },
     rules: { ...outcome.rules },
   });
@@ -69,4 +73,5 @@ const NUMBERS = [
   'lost',
   'unguarded',
   'unfencedMs',
+  'shots',
 ] as const;

@@ -3,6 +3,7 @@ import type { Decision, Observation } from '../../src/core/model.ts';
 import type { KnownBefore } from '../../src/store/view.ts';
 import type { MemoryStore } from '../store/memory.ts';
 import type { Disk } from './disk.ts';
+import type { GuardProcess } from './guard.ts';
 import type { Network } from './network.ts';
 import type { Random } from './random.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -21,12 +22,16 @@ export interface Machine {
   readonly frozen: boolean;
   /** There is no room for a copy beside the data directory. */
   readonly narrow: boolean;
+  /** How long it has been suspended in all, ms. */
+  readonly suspendedMs: number;
+  /** The guard process of this node, whichever daemon started it. */
+  guard: GuardProcess | null;
   /** Runs `call` when the machine is not suspended; never when it has crashed since. */
   later(ms: number, call: () => void): () => void;
 }
 
 /** Moments that a fault at a random time would seldom hit. */
-export type TrapEvent = 'starting' | 'promoting' | 'shut down';
+export type TrapEvent = 'permitted' | 'starting' | 'promoting' | 'shut down';
 
 /** Everything that checkers and the timeline want to know. */
 export interface Witness {
@@ -37,6 +42,8 @@ export interface Witness {
   /** A server began to take writes. */
   opened(machine: Machine, how: string): void;
   startedBroken(machine: Machine, why: string): void;
+  /** The guard has killed processes of PostgreSQL. */
+  guardShot(machine: Machine, killed: number): void;
   /** A standby streams what does not continue its own contents. */
   diverged(machine: Machine, upstream: Machine, why: string): void;
   /** A data directory's contents are about to go, in favour of another's or of nothing. */

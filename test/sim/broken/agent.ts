@@ -58,7 +58,7 @@ export const agentVariants: readonly Variant[] = [
   },
   {
     name: 'no-suspend',
-    what: 'the fence waits with a timer that stands still while the machine is suspended (S1)',
+    what: 'fence and guard wait with timers that stand still while the machine is suspended (S1)',
     within: 100,
     kinds: ['machine pause'],
     edits: [
@@ -66,6 +66,11 @@ export const agentVariants: readonly Variant[] = [
         file: 'src/fence/self-fence.ts',
         find: 'this.#options.clock.at(stage.at, () => {',
         replace: 'this.#options.clock.after(stage.at - this.#options.clock.now(), () => {',
+      },
+      {
+        file: 'test/sim/guard.ts',
+        find: '#aimAgain(_slept: number): void {\n    this.#aim(this.#chance.between(0, LOOK_MS));',
+        replace: '#aimAgain(slept: number): void {\n    this.#aim(slept);',
       },
     ],
   },

@@ -42,6 +42,20 @@ export const foundVariants: readonly Variant[] = [
     ],
   },
   {
+    name: 'found-second-promise',
+    what: 'a member agrees with a second leader while the first relies on its promise (failsafe mode)',
+    within: 400,
+    kinds: ['isolate', 'store outage', 'cut off store'],
+    modes: { failsafe: true },
+    edits: [
+      {
+        file: 'src/failsafe/failsafe.ts',
+        find: 'const promised = leader === null ? this.standing : null;',
+        replace: "const promised = leader === '' ? this.standing : null;",
+      },
+    ],
+  },
+  {
     name: 'found-missing-histories',
     what: 'a promoted clone lacks the histories below its own, which the furthest standby asks for',
     within: 400,

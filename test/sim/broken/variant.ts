@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { FaultKind } from '../schedule.ts';
+import type { FaultKind, Modes } from '../schedule.ts';
 
 export interface Edit {
   /** From the root of the repository. */
@@ -22,6 +22,8 @@ export interface Variant {
   readonly within: number;
   /** Weather in which it shows; every kind when it is left out. */
   readonly kinds?: readonly FaultKind[];
+  /** In which it shows; drawn by seed where it is left out. */
+  readonly modes?: Partial<Modes>;
 }
 
 export const ROOT = join(import.meta.dirname, '..', '..', '..');

@@ -11,6 +11,14 @@ import { describeFidelity, type Rig, type Subject } from './scenarios.ts';
 /** Virtual ms. */
 const LONGEST_WAIT_MS = 60_000;
 const LOOK_MS = 20;
+const SETTINGS = {
+  parameters: {},
+  pgHba: null,
+  pgIdent: null,
+  recoveryConf: {},
+  useSlots: true,
+  synchronous: false,
+};
 const TIMING = { ttl: 30, loop_wait: 10, retry_timeout: 10 };
 
 /** What a real server would not say, the simulated one must not have to. */
@@ -18,6 +26,7 @@ const witness: Witness = {
   promoted: () => undefined,
   acknowledged: () => undefined,
   opened: () => undefined,
+  guardShot: () => undefined,
   startedBroken: (_machine, why) => {
     throw new Error(`started what a ${why} left in pieces`);
   },
@@ -57,14 +66,19 @@ class SimulatedRig implements Rig {
 
   async node(name: string): Promise<Subject> {
     const world = this.#world;
-    const config = configOf(name, { timing: TIMING, maximumLag: 1_048_576, usePgRewind: true });
+    const config = configOf(name, {
+      timing: TIMING,
+      maximumLag: 1_048_576,
+      usePgRewind: true,
+      modes: { failsafe: false, synchronous: 'off', strict: false, standbys: 1 },
+    });
     const node = new Node(world, name, { config, clockRate: 1, narrow: false });
     this.#nodes.push(node);
     const process = new DaemonProcess(world.scheduler);
     const clock = new SimClock(process, world.scheduler, 1, node);
     return {
       name,
-      postgres: new SimPostgres(world, node, process, clock),
+      postgres: new SimPostgres(world, node, process, clock, SETTINGS),
       upstream: { name, host: name, port: PORT },
       write: async (number) => {
         if (!node.server.commit(number, 128)) throw new Error(`${name} takes no writes`);
