@@ -4,9 +4,8 @@
 # TENURE_CHAOS_NETWORK tells CMD which it is: namespaces, or loopback where this machine does not allow them.
 set -eu
 inside='mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up'
-tried="$inside"' && ip link add chaos type bridge && ip netns add one && ip link add a type veth peer name b netns one &&
+tried="$inside"' && ip link add chaos type bridge && ip netns add one && ip link add near type veth peer name far netns one &&
   nsenter --net=/run/netns/one iptables -w -A INPUT -s 10.77.0.9 -j DROP'
-set -- "$@"
 as_own="unshare --user --map-current-user --keep-caps --net --mount"
 if why=$($as_own sh -c "$tried" 2>&1 >/dev/null); then
   TENURE_CHAOS_NETWORK=namespaces
