@@ -1,6 +1,8 @@
 /** A small disk for a node's data directory, and filling it. */
 import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Lab } from '../lab/index.ts';
+import { killAllIn } from '../lab/processes.ts';
 import { run } from '../lab/run.ts';
 
 /** Two copies of the data directory and its WAL, with room to spare. */
@@ -8,8 +10,15 @@ const SIZE = '640m';
 const FILLER = 'filler';
 const PIECE = Buffer.alloc(1024 * 1024);
 
-export async function mountSmall(folder: string): Promise<void> {
+/** A disk for the data directory of this node, unmounted when the lab closes. @returns its folder */
+export async function mountSmall(lab: Lab, node: string): Promise<string> {
+  const folder = lab.path(node, 'disk');
   await run(['mount', '-t', 'tmpfs', '-o', `size=${SIZE},mode=0700`, 'tmpfs', folder]);
+  lab.onClose(async () => {
+    await killAllIn(lab.path(node)); // its daemon too, which would start PostgreSQL again
+    await run(['umount', '--lazy', folder]);
+  });
+  return folder;
 }
 
 /** Nothing more can be written; what is removed meanwhile makes room again. */

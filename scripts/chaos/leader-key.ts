@@ -6,14 +6,12 @@ import type { Holding } from './history.ts';
 
 const RESTART_MS = 200;
 
-const Told = z.object({
-  Events: z.array(
-    z.object({
-      type: z.number().optional(),
-      kv: z.object({ mod_revision: z.number(), value: z.string().optional() }),
-    }),
-  ),
+const Event = z.object({
+  type: z.number().optional(),
+  kv: z.object({ mod_revision: z.number(), value: z.string().optional() }),
 });
+/** Without events: it has begun, or says that it is there. */
+const Told = z.object({ Events: z.array(Event).nullish() });
 const DELETED = 1;
 
 export class LeaderKey {
@@ -50,7 +48,7 @@ export class LeaderKey {
 
   #told(line: string): void {
     const at = performance.now();
-    for (const { type, kv } of Told.parse(JSON.parse(line)).Events) {
+    for (const { type, kv } of Told.parse(JSON.parse(line)).Events ?? []) {
       if (this.#holdings.has(kv.mod_revision)) continue;
       const value = Buffer.from(kv.value ?? '', 'base64').toString();
       this.#holdings.set(kv.mod_revision, { at, holder: type === DELETED ? null : value });

@@ -39,9 +39,7 @@ export class Scene {
   static async start(lab: Lab, mode: Mode, network: Network | null): Promise<Scene> {
     const disks = new Map<string, string>();
     for (const name of network === null ? [] : NODES) {
-      const disk = lab.path(name, 'disk');
-      await mountSmall(disk);
-      disks.set(name, disk);
+      disks.set(name, await mountSmall(lab, name));
     }
     const place = (name: string): Place => {
       const disk = disks.get(name);
