@@ -4,14 +4,18 @@ import { Etcd } from './etcd.ts';
 import { HAProxy } from './haproxy.ts';
 import type { Lab } from './lab.ts';
 import { Node, type NodeOptions } from './node.ts';
+import { LOOPBACK, type Place } from './place.ts';
 import { waitFor } from './wait.ts';
 
 /** With what every node is made with: its daemon, its environment, changes to its configuration. */
-export interface ClusterOptions extends Omit<NodeOptions, 'scope' | 'name' | 'etcdHosts'> {
+export interface ClusterOptions
+  extends Omit<NodeOptions, 'scope' | 'name' | 'etcdHosts' | 'place'> {
   /** Number of nodes, named n1, n2, …; default 3. */
   readonly nodes?: number;
   /** Number of etcd members; default 1. */
   readonly etcd?: 1 | 3;
+  /** Where a member (n1, …, e1, …) runs; default: on the loopback. */
+  readonly place?: (name: string) => Place;
   /** Default true. */
   readonly haproxy?: boolean;
   /** Default: demo */
@@ -60,12 +64,13 @@ export class Cluster {
   static async create(lab: Lab, options: ClusterOptions = {}): Promise<Cluster> {
     const { nodes: count = 3, etcd: members = 1, haproxy: proxied = true } = options;
     const scope = options.scope ?? 'demo';
-    const etcd = await Etcd.start(lab, members);
+    const place = options.place ?? (() => LOOPBACK);
+    const etcd = await Etcd.start(lab, members, place);
     const nodes: Node[] = [];
     for (let number = 1; number <= count; number += 1) {
-      nodes.push(
-        await Node.create(lab, { ...options, scope, name: `n${number}`, etcdHosts: etcd.hosts }),
-      );
+      const name = `n${number}`;
+      const own = { scope, name, etcdHosts: etcd.hosts, place: place(name) };
+      nodes.push(await Node.create(lab, { ...options, ...own }));
     }
     const haproxy = proxied ? await HAProxy.start(lab, nodes) : undefined;
     return new Cluster(scope, etcd, nodes, haproxy);

@@ -1,6 +1,7 @@
 /** etcd for a lab: one or three members, each of which can be stopped, killed, frozen and thawed. */
 import { join } from 'node:path';
 import type { Lab, LabProcess } from './lab.ts';
+import { LOOPBACK, type Place } from './place.ts';
 import { run } from './run.ts';
 import { waitFor } from './wait.ts';
 
@@ -19,20 +20,28 @@ export class EtcdMember {
   readonly peerPort: number;
   readonly #lab: Lab;
   readonly #dataDir: string;
+  readonly #place: Place;
   #arguments: readonly string[] = [];
   #process: LabProcess | undefined;
 
-  constructor(lab: Lab, name: string, clientPort: number, peerPort: number) {
+  constructor(
+    lab: Lab,
+    name: string,
+    clientPort: number,
+    peerPort: number,
+    place: Place = LOOPBACK,
+  ) {
     this.#lab = lab;
     this.name = name;
     this.clientPort = clientPort;
     this.peerPort = peerPort;
+    this.#place = place;
     this.#dataDir = lab.path('etcd', name);
   }
 
   /** host:port, as Tenure's `etcd3.hosts` takes it. */
   get host(): string {
-    return `127.0.0.1:${this.clientPort}`;
+    return `${this.#place.address}:${this.clientPort}`;
   }
 
   get url(): string {
@@ -40,7 +49,7 @@ export class EtcdMember {
   }
 
   get peerUrl(): string {
-    return `http://127.0.0.1:${this.peerPort}`;
+    return `http://${this.#place.address}:${this.peerPort}`;
   }
 
   get process(): LabProcess | undefined {
@@ -56,6 +65,7 @@ export class EtcdMember {
   async start(): Promise<void> {
     if (this.#process?.isAlive()) throw new Error(`etcd member ${this.name} runs already`);
     const command = [
+      ...this.#place.enter,
       'etcd',
       `--name=${this.name}`,
       `--data-dir=${join(this.#dataDir, 'data')}`,
@@ -111,10 +121,15 @@ export class Etcd {
   }
 
   /** Starts one or three members and waits until all are healthy. */
-  static async start(lab: Lab, size: 1 | 3 = 1): Promise<Etcd> {
+  static async start(
+    lab: Lab,
+    size: 1 | 3 = 1,
+    place: (name: string) => Place = () => LOOPBACK,
+  ): Promise<Etcd> {
     const members: EtcdMember[] = [];
     for (let number = 1; number <= size; number += 1) {
-      members.push(new EtcdMember(lab, `e${number}`, await lab.port(), await lab.port()));
+      const name = `e${number}`;
+      members.push(new EtcdMember(lab, name, await lab.port(), await lab.port(), place(name)));
     }
     const cluster = members.map((one) => `${one.name}=${one.peerUrl}`).join(',');
     const extra = (await knowsUnsafeNoFsync()) ? ['--unsafe-no-fsync'] : [];

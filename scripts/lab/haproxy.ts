@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { CHECKOUT, type Lab, type LabProcess } from './lab.ts';
+import { LOOPBACK } from './place.ts';
 import { run } from './run.ts';
 import { waitFor } from './wait.ts';
 
@@ -10,6 +11,8 @@ export const DEPLOYED_CONFIG = join(CHECKOUT, 'deploy', 'haproxy', 'haproxy.cfg'
 
 export interface Backend {
   readonly name: string;
+  /** Default: this machine's loopback. */
+  readonly address?: string;
   readonly postgresPort: number;
   readonly restPort: number;
 }
@@ -27,7 +30,8 @@ export function labConfig(
   ports: ProxyPorts,
 ): string {
   const servers = backends.map(
-    (one) => `    server ${one.name} 127.0.0.1:${one.postgresPort} check port ${one.restPort}`,
+    (one) =>
+      `    server ${one.name} ${one.address ?? LOOPBACK.address}:${one.postgresPort} check port ${one.restPort}`,
   );
   const lines: string[] = [];
   let section = '';

@@ -5,6 +5,7 @@ export { Etcd, type EtcdMember, type KeyValue } from './etcd.ts';
 export { HAProxy, validate } from './haproxy.ts';
 export { CHECKOUT, type Exit, Lab, type LabProcess, withLab } from './lab.ts';
 export { commandWith, merge, Node, type NodeOptions, type RestAnswer, TENURE } from './node.ts';
+export { LOOPBACK, type Place } from './place.ts';
 export { ACCOUNTS, connect, PostgresServer, query } from './postgres.ts';
 export {
   ended,

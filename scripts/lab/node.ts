@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { stringify } from 'yaml';
 import { binDir } from './binaries.ts';
 import { CHECKOUT, type Exit, type Lab, type LabProcess } from './lab.ts';
+import { LOOPBACK, type Place } from './place.ts';
 import { ACCOUNTS, type ConnectOptions, connect, query } from './postgres.ts';
 import { killAllIn, type ProcessId, processesIn, signalProcess } from './processes.ts';
 
@@ -18,6 +19,8 @@ export interface NodeOptions {
   readonly name: string;
   /** host:port,host:port */
   readonly etcdHosts: string;
+  /** Default: this machine's loopback. */
+  readonly place?: Place;
   /** Command that starts the daemon; the configuration file replaces "{config}", or is appended. */
   readonly daemon?: readonly string[];
   /** Environment of the daemon, beside a small default one. */
@@ -48,11 +51,13 @@ export class Node {
   readonly folder: string;
   readonly dataDir: string;
   readonly configFile: string;
+  readonly address: string;
   readonly restPort: number;
   readonly postgresPort: number;
   /** The configuration as written to configFile; change it with {@link configure}. */
   config: Json;
   readonly #lab: Lab;
+  readonly #enter: readonly string[];
   readonly #daemonCommand: readonly string[];
   readonly #env: Readonly<Record<string, string>>;
   #daemon: LabProcess | undefined;
@@ -61,7 +66,10 @@ export class Node {
     this.#lab = lab;
     this.name = options.name;
     this.folder = lab.path(options.name);
-    this.dataDir = join(this.folder, 'data');
+    const place = options.place ?? LOOPBACK;
+    this.address = place.address;
+    this.#enter = place.enter;
+    this.dataDir = join(place.disk ?? this.folder, 'data');
     this.configFile = join(this.folder, 'config.yml');
     this.restPort = restPort;
     this.postgresPort = postgresPort;
@@ -84,10 +92,11 @@ export class Node {
   }
 
   #defaults(options: NodeOptions): Json {
+    const neighbours = this.address === LOOPBACK.address ? '127.0.0.1/32' : 'samenet';
     const hba = [
       'local all all trust',
-      'host all all 127.0.0.1/32 trust',
-      'host replication all 127.0.0.1/32 trust',
+      `host all all ${neighbours} trust`,
+      `host replication all ${neighbours} trust`,
     ];
     const dcs = {
       ttl: 5,
@@ -104,8 +113,8 @@ export class Node {
       scope: options.scope,
       name: options.name,
       restapi: {
-        listen: `127.0.0.1:${this.restPort}`,
-        connect_address: `127.0.0.1:${this.restPort}`,
+        listen: `${this.address}:${this.restPort}`,
+        connect_address: `${this.address}:${this.restPort}`,
       },
       etcd3: { hosts: options.etcdHosts },
       bootstrap: {
@@ -114,8 +123,8 @@ export class Node {
         pg_hba: hba,
       },
       postgresql: {
-        listen: `127.0.0.1:${this.postgresPort}`,
-        connect_address: `127.0.0.1:${this.postgresPort}`,
+        listen: `${this.address}:${this.postgresPort}`,
+        connect_address: `${this.address}:${this.postgresPort}`,
         data_dir: this.dataDir,
         bin_dir: binDir(),
         pgpass: join(this.folder, 'pgpass'),
@@ -142,12 +151,15 @@ export class Node {
   /** Starts the daemon; does not wait for anything it does. */
   async start(): Promise<LabProcess> {
     if (this.isRunning()) throw new Error(`the daemon of ${this.name} runs already`);
-    this.#daemon = await this.#lab.spawn(commandWith(this.#daemonCommand, this.configFile), {
-      name: `daemon-${this.name}`,
-      cwd: this.folder,
-      log: this.log,
-      env: this.#env,
-    });
+    this.#daemon = await this.#lab.spawn(
+      [...this.#enter, ...commandWith(this.#daemonCommand, this.configFile)],
+      {
+        name: `daemon-${this.name}`,
+        cwd: this.folder,
+        log: this.log,
+        env: this.#env,
+      },
+    );
     return this.#daemon;
   }
 
@@ -213,7 +225,7 @@ export class Node {
 
   /** One request to the daemon's REST interface; throws when there is no answer in time. */
   async rest(path: string, options: RestOptions = {}): Promise<RestAnswer> {
-    const response = await fetch(`http://127.0.0.1:${this.restPort}${path}`, {
+    const response = await fetch(`http://${this.address}:${this.restPort}${path}`, {
       method: options.method ?? 'GET',
       signal: AbortSignal.timeout(options.deadlineMs ?? 2000),
       ...(options.body === undefined
@@ -228,7 +240,7 @@ export class Node {
   }
 
   connect(options: Partial<ConnectOptions> = {}): Promise<pg.Client> {
-    return connect({ ...options, port: this.postgresPort });
+    return connect({ ...options, host: this.address, port: this.postgresPort });
   }
 
   /** One statement on a connection of its own. */
@@ -236,7 +248,7 @@ export class Node {
     sql: string,
     values: readonly unknown[] = [],
   ): Promise<Row[]> {
-    return query<Row>({ port: this.postgresPort }, sql, values);
+    return query<Row>({ host: this.address, port: this.postgresPort }, sql, values);
   }
 }
 
