@@ -40,7 +40,8 @@ export default defineConfig({
           name: 'integration',
           include: ['test/**/*.real.test.ts'],
           globalSetup: ['test/lab/cache.ts'],
-          maxWorkers: 2,
+          // Mostly they wait for PostgreSQL and for leases to end.
+          maxWorkers: 3,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 2 },
