@@ -9,7 +9,7 @@ import type { Failsafe } from './failsafe/failsafe.ts';
 import type { Leadership, Store } from './store/store.ts';
 import { clusterOf, refuseUnless, StepRefused, Work, type WorkOptions } from './work.ts';
 
-export { type NodeJournal, StepRefused } from './work.ts';
+export { StepRefused } from './work.ts';
 
 export interface ActOptions extends WorkOptions {
   readonly store: Store;

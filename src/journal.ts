@@ -7,8 +7,8 @@ import { randomUUID } from 'node:crypto';
 import { appendFile, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { NodeJournal } from './act.ts';
 import type { PromiseRecord } from './failsafe/promises.ts';
+import type { NodeJournal } from './node-journal.ts';
 import { makePrivateFolder, writeAtomically } from './postgres/disk.ts';
 
 /** Another text after each start of the machine; without it every start of the daemon counts as one. */

@@ -2,7 +2,7 @@
  * The tick: look, decide, act, publish; then wait for a hint or for the time that the decision
  * named. One tick at a time; everything from outside is only a hint to look again.
  */
-import { type Act, type NodeJournal, StepRefused } from './act.ts';
+import { type Act, StepRefused } from './act.ts';
 import type { Clock } from './clock.ts';
 import { decide } from './core/decide.ts';
 import type { Decision, Memory, Observation } from './core/model.ts';
@@ -13,6 +13,7 @@ import type { Fence } from './fence/fence.ts';
 import type { Jobs } from './jobs.ts';
 import type { LeaseKeeper } from './lease.ts';
 import { remember } from './memory.ts';
+import type { NodeJournal } from './node-journal.ts';
 import { complete, look, type Seen, type Sources } from './observe.ts';
 import { checkpointDone, type Publisher } from './publish.ts';
 import type { Requests } from './requests.ts';

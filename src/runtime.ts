@@ -3,7 +3,7 @@
  * It knows neither etcd nor PostgreSQL nor files; the daemon gives it the real ones, the simulator
  * its own.
  */
-import { Act, type NodeJournal } from './act.ts';
+import { Act } from './act.ts';
 import type { Clock } from './clock.ts';
 import type { CallbackEvent } from './core/events.ts';
 import type { ClusterView, JobState, PostgresFacts } from './core/model.ts';
@@ -16,6 +16,7 @@ import { Jobs } from './jobs.ts';
 import { LeaseKeeper } from './lease.ts';
 import { type Exit, Loop } from './loop.ts';
 import { newMemory } from './memory.ts';
+import type { NodeJournal } from './node-journal.ts';
 import type { Seen } from './observe.ts';
 import type { Peers } from './peers.ts';
 import type { Postgres, ServerSettings } from './postgres/postgres.ts';

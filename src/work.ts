@@ -6,32 +6,14 @@ import type { Clock } from './clock.ts';
 import type { ClusterView, Job, Observation } from './core/model.ts';
 import { memberNamed, upstreamOf } from './core/rules.ts';
 import { promotionMarginMs } from './core/timing.ts';
-import type { PromiseRecord } from './failsafe/promises.ts';
 import type { Fence } from './fence/fence.ts';
 import { handOver } from './handover.ts';
 import type { Jobs } from './jobs.ts';
 import type { LeaseKeeper } from './lease.ts';
+import type { NodeJournal } from './node-journal.ts';
 import { type Postgres, PostgresError, type Progress } from './postgres/postgres.ts';
 import type { Scripts } from './postgres/scripts.ts';
 import type { Requests } from './requests.ts';
-
-/** This node's own memory on disk; see Journal. */
-export interface NodeJournal {
-  readonly node: {
-    readonly promotedHere: readonly number[];
-    readonly leaseId: string | null;
-    readonly promise: PromiseRecord | null;
-  };
-  /** Which start of the machine this is. */
-  readonly boot: string;
-  /** On disk before a promotion is begun. @throws when it cannot be written */
-  promoting(timeline: number): Promise<void>;
-  leading(leaseId: string | null): Promise<void>;
-  forgetPromotions(): Promise<void>;
-  /** On disk before a leader is told that it may go on (contract 5.4). @throws when it cannot be written */
-  promised(promise: PromiseRecord): Promise<void>;
-  tell(event: Readonly<Record<string, unknown>>): void;
-}
 
 export interface WorkOptions {
   readonly clock: Clock;

@@ -4,8 +4,9 @@
  */
 import type { ClusterView } from '../core/model.ts';
 import type { Snapshot } from '../status.ts';
-import type { Action } from './handover.ts';
 import { type Operator, type Reply, reply } from './operator.ts';
+
+export type Action = 'switchover' | 'failover';
 
 export interface Awaited {
   readonly action: Action;

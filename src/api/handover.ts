@@ -5,12 +5,11 @@
 import { candidateProblem } from '../core/handing.ts';
 import type { ClusterView, Member, PeerFacts } from '../core/model.ts';
 import { isSynchronous } from '../core/vouching.ts';
-import { awaitLeader } from './awaiting.ts';
+import { type Action, awaitLeader } from './awaiting.ts';
 import { type Operator, type Reply, reply } from './operator.ts';
 import { parseSchedule } from './scheduling.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
-export type Action = 'switchover' | 'failover';
 
 interface Wish {
   readonly action: Action;

@@ -1,10 +1,10 @@
 /** Failsafe mode (contract 5.4): both sides of it, put together for one agent. */
-import type { NodeJournal } from '../act.ts';
 import type { Clock } from '../clock.ts';
 import type { FailsafePromise } from '../core/model.ts';
 import type { Settings } from '../core/settings.ts';
 import { publishedSlots } from '../core/slots.ts';
 import type { LeaseKeeper } from '../lease.ts';
+import type { NodeJournal } from '../node-journal.ts';
 import type { Peers } from '../peers.ts';
 import type { Identity, Snapshot } from '../status.ts';
 import { FailsafeList } from './list.ts';

@@ -1,10 +1,10 @@
 /** Whether a member agrees that a leader goes on without the store (contract 5.4). */
 import { describe, expect, it } from 'vitest';
-import type { NodeJournal } from '../../src/act.ts';
 import type { Clock } from '../../src/clock.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import { Failsafe } from '../../src/failsafe/failsafe.ts';
 import type { LeaseKeeper } from '../../src/lease.ts';
+import type { NodeJournal } from '../../src/node-journal.ts';
 import type { Snapshot } from '../../src/status.ts';
 
 const NOW = 50_000;

@@ -1,6 +1,7 @@
 /** What survives every crash of a node: the data directory and the agent's state directory. */
-import type { NodeJournal } from '../../src/act.ts';
+
 import type { ControlState } from '../../src/core/model.ts';
+import type { NodeJournal } from '../../src/node-journal.ts';
 import { readSetting } from '../../src/postgres/conftext.ts';
 import { type History, Wal } from './wal.ts';
 

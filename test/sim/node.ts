@@ -1,9 +1,10 @@
 /** One node of the cluster: its machine, its PostgreSQL, and one daemon after the other. */
-import type { NodeJournal } from '../../src/act.ts';
+
 import type { Clock } from '../../src/clock.ts';
 import type { Config } from '../../src/config/index.ts';
 import type { ClusterView, Decision, Observation } from '../../src/core/model.ts';
 import type { Exit } from '../../src/loop.ts';
+import type { NodeJournal } from '../../src/node-journal.ts';
 import { Policy } from '../../src/policy.ts';
 import { type PolicySource, Runtime } from '../../src/runtime.ts';
 import { ClusterStore } from '../../src/store/cluster.ts';
