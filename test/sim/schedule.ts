@@ -48,6 +48,8 @@ export type FaultKind =
   | 'wall jump'
   | 'delete leader key'
   | 'switchover'
+  | 'restart'
+  | 'reinitialize'
   | 'pause'
   | 'ttl';
 
@@ -132,6 +134,8 @@ const KINDS: readonly Weighted[] = [
   { kind: 'wall jump', weight: 3, lasts: [0, 0] },
   { kind: 'delete leader key', weight: 5, lasts: [0, 0] },
   { kind: 'switchover', weight: 10, lasts: [0, 0] },
+  { kind: 'restart', weight: 3, lasts: [1, 3] },
+  { kind: 'reinitialize', weight: 3, lasts: [1, 3] },
   { kind: 'pause', weight: 4, lasts: [0.3, 1.5] },
   { kind: 'ttl', weight: 2, lasts: [0, 0] },
 ];
