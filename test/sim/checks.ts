@@ -211,6 +211,7 @@ export class Checks implements Witness {
     this.#attempt(machine.name);
     this.note(machine.name, `gives up its data directory (${why})`);
     this.losses.discarding(machine, wal, why);
+    this.promises.discarding(machine, why);
   }
 
   #attempt(name: string): void {

@@ -75,6 +75,14 @@ export class SynchronousPromises {
     );
   }
 
+  /** A voter asks to be left out before its data directory is touched. */
+  discarding({ name }: Machine, why: string): void {
+    const { sync } = this.#truth;
+    if (!this.on || sync === null || sync.leader === name) return;
+    if (!sync.standbys.includes(name) || this.#truth.withdraws(name)) return;
+    this.#violate('sync voter', `${name} gives up its data (${why}), and /sync names it`);
+  }
+
   /** An operator's doing: what only this disk had is gone. */
   diskLost(node: Node): void {
     const others = this.#nodes.filter((other) => other !== node);

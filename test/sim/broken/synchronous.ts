@@ -89,6 +89,20 @@ export const synchronousVariants: readonly Variant[] = [
     ],
   },
   {
+    name: 'voter-reinitialized',
+    what: 'a member that /sync still names is reinitialized (S5)',
+    within: 300,
+    kinds: ['reinitialize', 'cut nodes', 'node crash'],
+    modes: quorum,
+    edits: [
+      {
+        file: 'src/core/requesting.ts',
+        find: "const leaving = withdraw(s, 'request.reinitialize', 'reinitializing');",
+        replace: 'void withdraw;\n  const leaving = null;',
+      },
+    ],
+  },
+  {
     name: 'emptied-at-once',
     what: '/sync is emptied although its standby was there a moment ago (contract 5.15)',
     within: 100,
