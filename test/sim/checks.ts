@@ -76,7 +76,13 @@ export class Checks implements Witness {
     this.#truth = truth;
     this.#recording = recording;
     const violate = (kind: string, text: string): void => this.violate(kind, text);
-    this.promises = new SynchronousPromises(modes, nodes, truth, violate);
+    this.promises = new SynchronousPromises(
+      modes,
+      nodes,
+      truth,
+      () => world.scheduler.now,
+      violate,
+    );
     this.losses = new Losses(world, nodes, truth, violate, modes.synchronous === 'off');
   }
 
@@ -205,6 +211,7 @@ export class Checks implements Witness {
     this.#attempt(machine.name);
     this.note(machine.name, `gives up its data directory (${why})`);
     this.losses.discarding(machine, wal, why);
+    this.promises.discarding(machine, why);
   }
 
   #attempt(name: string): void {

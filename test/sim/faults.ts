@@ -1,4 +1,5 @@
 /** Carries the faults of a schedule out, and undoes them. */
+import type { Ask } from '../../src/requests.ts';
 import type { Node } from './node.ts';
 import type { Fault } from './schedule.ts';
 import { STORE, type TrapEvent, type World } from './world.ts';
@@ -180,6 +181,12 @@ const APPLY: Readonly<Record<Fault['kind'], Apply>> = {
     target.put('failover', JSON.stringify({ leader: from, member: candidate }));
     return undefined;
   },
+  restart: (_target, node) => {
+    const filter = { role: null, olderThan: null, pendingOnly: false };
+    return ask(node, { do: 'restart', filter, timeoutMs: null });
+  },
+  reinitialize: (_target, node, { amount }) =>
+    ask(node, { do: 'reinitialize', force: amount < 0.3, fromLeader: amount % 0.2 < 0.1 }),
   pause: (target) => {
     target.put('config', JSON.stringify({ ...target.config(), pause: true }));
     return () => target.put('config', JSON.stringify({ ...target.config(), pause: undefined }));
@@ -192,6 +199,14 @@ const APPLY: Readonly<Record<Fault['kind'], Apply>> = {
     return undefined;
   },
 };
+
+/** Over the REST API; whoever asked waits as long as the fault lasts. */
+function ask({ daemon }: Node, request: Ask): Undo {
+  const patience = new AbortController();
+  const { signal } = patience;
+  daemon?.process.deliver(() => void daemon.runtime.requests.submit(request, signal));
+  return () => daemon?.process.deliver(() => patience.abort());
+}
 
 /** The daemon is stopped at a moment that matters. */
 function pauseAt(target: FaultTarget, event: TrapEvent, afterMs: number): Undo {

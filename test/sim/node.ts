@@ -23,6 +23,9 @@ export const NAMESPACE = 'service';
 /** Clocks that run slow, and the first look: what retry_timeout means at the most. */
 const ADOPTION_SLACK = 1.01;
 const ADOPTION_MS = 100;
+/** Writes that waited for a suspended machine: their number, and how soon after its end they are done, ms. */
+const QUEUED = -2;
+const QUEUED_MS = [1, 3, 6];
 /** Before the supervisor starts a daemon that ended again, ms. */
 const SUPERVISOR_MS = 1000;
 
@@ -158,6 +161,8 @@ export class Node implements Machine {
     this.suspendedMs += this.thawedAt - this.#frozenAt;
     this.#daemon?.process.goOn('machine');
     for (const due of this.#held.splice(0)) this.#world.scheduler.after(0, due);
+    // What clients had sent before lies in the sockets.
+    for (const ms of QUEUED_MS) this.later(ms, () => this.server.commit(QUEUED, 128));
   }
 
   crash(): void {

@@ -9,10 +9,14 @@ import type { StoreTruth, SyncTruth } from './store-truth.ts';
 import type { WalRecord } from './wal.ts';
 import type { Machine } from './world.ts';
 
+/** Well within ttl / 2, ms for each second of ttl. */
+const SOON_PER_TTL = 300;
+
 export class SynchronousPromises {
   readonly #modes: Modes;
   readonly #nodes: readonly Node[];
   readonly #truth: StoreTruth;
+  readonly #now: () => number;
   readonly #violate: (kind: string, text: string) => void;
   /** Acknowledged under the promise of `/sync`. */
   #kept: WalRecord[] = [];
@@ -23,13 +27,19 @@ export class SynchronousPromises {
     modes: Modes,
     nodes: readonly Node[],
     truth: StoreTruth,
+    now: () => number,
     violate: (kind: string, text: string) => void,
   ) {
     this.#modes = modes;
     this.#nodes = nodes;
     this.#truth = truth;
+    this.#now = now;
     this.#violate = violate;
-    if (this.on) truth.onSync = () => this.#check('/sync is written', this.#kept);
+    if (this.on)
+      truth.onSync = (before) => {
+        this.#check('/sync is written', this.#kept);
+        if (before !== null) this.#emptied(before);
+      };
   }
 
   get on(): boolean {
@@ -65,10 +75,39 @@ export class SynchronousPromises {
     );
   }
 
+  /** A voter asks to be left out before its data directory is touched. */
+  discarding({ name }: Machine, why: string): void {
+    const { sync } = this.#truth;
+    if (!this.on || sync === null || sync.leader === name) return;
+    if (!sync.standbys.includes(name) || this.#truth.withdraws(name)) return;
+    this.#violate('sync voter', `${name} gives up its data (${why}), and /sync names it`);
+  }
+
   /** An operator's doing: what only this disk had is gone. */
   diskLost(node: Node): void {
     const others = this.#nodes.filter((other) => other !== node);
     this.#kept = this.#kept.filter((record) => others.some((other) => holds(other, record)));
+  }
+
+  /** Emptied only when nobody named there may come back soon: who was there a moment ago may. */
+  #emptied(before: SyncTruth): void {
+    const { sync, config } = this.#truth;
+    if (sync === null || sync.leader !== before.leader || sync.standbys.length > 0) return;
+    const recently = this.#now() - Number(config.ttl) * SOON_PER_TTL;
+    const leader = this.#nodes.find(({ name }) => name === sync.leader);
+    const back = this.#nodes.find(
+      ({ name, server: { replication }, frozen, thawedAt }) =>
+        before.standbys.includes(name) &&
+        this.#truth.isMember(name) &&
+        !this.#truth.withdraws(name) &&
+        !frozen &&
+        thawedAt < recently &&
+        replication.source === null &&
+        replication.ended?.source === leader?.server &&
+        (replication.ended?.at ?? 0) > recently,
+    );
+    if (back !== undefined)
+      this.#violate('emptied early', `${sync.leader} gives ${back.name} up, which was just there`);
   }
 
   #check(when: string, records: readonly WalRecord[]): void {

@@ -34,6 +34,8 @@ export class Replication {
   }
 
   #flushed = 0;
+  /** Whom it last lost as its upstream, and when, virtual ms. */
+  ended: { readonly source: Server; readonly at: number } | null = null;
   /** Which connection this is: with the name, its identity. */
   connection = 0;
 
@@ -74,11 +76,13 @@ export class Replication {
   disconnect(): void {
     if (this.source === null) return;
     this.advance();
+    this.ended = { source: this.source, at: this.#world.scheduler.now };
     this.source = null;
     this.#try(this.#world.random('reconnect').between(10, RETRY_MS));
   }
 
   end(): void {
+    if (this.source !== null) this.ended = { source: this.source, at: this.#world.scheduler.now };
     this.source = null;
   }
 

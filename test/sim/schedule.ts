@@ -48,6 +48,8 @@ export type FaultKind =
   | 'wall jump'
   | 'delete leader key'
   | 'switchover'
+  | 'restart'
+  | 'reinitialize'
   | 'pause'
   | 'ttl';
 
@@ -132,6 +134,8 @@ const KINDS: readonly Weighted[] = [
   { kind: 'wall jump', weight: 3, lasts: [0, 0] },
   { kind: 'delete leader key', weight: 5, lasts: [0, 0] },
   { kind: 'switchover', weight: 10, lasts: [0, 0] },
+  { kind: 'restart', weight: 3, lasts: [1, 3] },
+  { kind: 'reinitialize', weight: 3, lasts: [1, 3] },
   { kind: 'pause', weight: 4, lasts: [0.3, 1.5] },
   { kind: 'ttl', weight: 2, lasts: [0, 0] },
 ];
@@ -145,6 +149,9 @@ const TIMINGS: readonly (Timing & { readonly weight: number })[] = [
   { ttl: 30, loop_wait: 10, retry_timeout: 10, weight: 1 },
 ];
 
+/** Share of schedules in synchronous modes. */
+const SYNCHRONOUS = 0.12;
+
 /** When the cluster has surely been set up, virtual ms. */
 const SETTLED_MS = 15_000;
 const LEAST_MS = 120_000;
@@ -157,7 +164,8 @@ export function nodeNames(count: number): readonly string[] {
 function drawModes(seed: string): Modes {
   const chance = new Random(`modes ${seed}`);
   const failsafe = chance.chance(0.25);
-  const synchronous = chance.chance(0.6) ? 'off' : chance.chance(0.5) ? 'on' : 'quorum';
+  // A primary looks at its standbys four times a second: such a schedule takes three times as long.
+  const synchronous = !chance.chance(SYNCHRONOUS) ? 'off' : chance.chance(0.5) ? 'on' : 'quorum';
   const strict = synchronous !== 'off' && chance.chance(0.3);
   const standbys = synchronous !== 'off' && chance.chance(0.3) ? 2 : 1;
   return { failsafe, synchronous, strict, standbys };

@@ -36,8 +36,8 @@ export class StoreTruth {
   /** The last one before the present leader. */
   vacancy: Vacancy | null = null;
   sync: SyncTruth | null = null;
-  /** Told when `/sync` has changed. */
-  onSync: () => void = () => undefined;
+  /** Told when `/sync` has changed, with what it was. */
+  onSync: (before: SyncTruth | null) => void = () => undefined;
   /** Member named in a failover request of late. */
   requested: string | null = null;
 
@@ -65,6 +65,12 @@ export class StoreTruth {
   /** Its member key is there: others can know of it. */
   isMember(name: string): boolean {
     return this.#store.peek(`${this.keys.members}${name}`) !== null;
+  }
+
+  /** It asks not to be named in `/sync`. */
+  withdraws(name: string): boolean {
+    const text = this.#store.peek(`${this.keys.members}${name}`)?.value ?? '';
+    return text.includes('"nosync":true') || text.includes('"state":"stop');
   }
 
   /** A lease under which this node led still lives. */
@@ -139,9 +145,10 @@ export class StoreTruth {
     };
     const standbys = (fields.sync_standby ?? '').split(',').filter((name) => name !== '');
     const { leader = null, quorum = 0 } = fields;
+    const before = this.sync;
     this.sync = value === null ? null : { leader, standbys, quorum };
     this.#world.witness.note('store', `sync key: ${value}`);
-    this.onSync();
+    this.onSync(before);
   }
 
   #failoverKey(value: string | null): void {

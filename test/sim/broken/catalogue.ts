@@ -4,6 +4,7 @@ import { coreVariants } from './core.ts';
 import { failsafeVariants } from './failsafe.ts';
 import { foundVariants } from './found.ts';
 import { guardVariants } from './guard.ts';
+import { synchronousVariants } from './synchronous.ts';
 import type { Variant } from './variant.ts';
 
 export const catalogue: readonly Variant[] = [
@@ -12,4 +13,5 @@ export const catalogue: readonly Variant[] = [
   ...foundVariants,
   ...guardVariants,
   ...failsafeVariants,
+  ...synchronousVariants,
 ];
