@@ -78,6 +78,7 @@ export class Journal implements NodeJournal {
   /** On disk before a promotion is begun (rule S6). @throws when it cannot be written */
   async promoting(timeline: number): Promise<void> {
     await this.#change((node) => {
+      if (node.promotedHere.at(-1) === timeline) return node;
       const others = node.promotedHere.filter((known) => known !== timeline);
       return { ...node, promotedHere: [...others, timeline].slice(-PROMOTIONS_KEPT) };
     });

@@ -153,14 +153,23 @@ export class LeaseKeeper {
     else if (this.#leadership === null) this.#next = null;
   }
 
-  /** Takes the free leader key. Does not wait longer than the store's own deadline. */
-  async campaign(claim: number | null, seenTimelinesRevision: number): Promise<CampaignResult> {
+  /**
+   * Takes the free leader key. Does not wait longer than the store's own deadline. `onWon` is called as
+   * soon as the key is ours: what it begins goes on beside the first proof.
+   */
+  async campaign(
+    claim: number | null,
+    seenTimelinesRevision: number,
+    onWon: () => void = () => undefined,
+  ): Promise<CampaignResult> {
     const attempt = (leaseId: string): Promise<CampaignResult> =>
       this.#options.store.campaign(this.#options.name, leaseId, claim, seenTimelinesRevision);
     this.#campaigning = true;
     try {
       const result = await this.#withLease(attempt);
-      if (result.won) await this.#lead(result.leadership);
+      if (!result.won) return result;
+      onWon();
+      await this.#lead(result.leadership);
       return result;
     } finally {
       this.#campaigning = false;

@@ -171,6 +171,8 @@ export class Server {
     if (this.state !== 'primary') return;
     disk.control.timeline = disk.wal.timeline;
     disk.control.checkpointLsn = disk.wal.end;
+    // Its record begins there: a timeline that is left later has it.
+    disk.wal.append(disk.wal.timeline, SHUTDOWN_RECORD, null, this.#world.scheduler.now);
     disk.control.minRecoveryEndLsn = 0;
     disk.control.minRecoveryEndTimeline = 0;
   }
