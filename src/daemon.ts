@@ -6,12 +6,10 @@ import { type Clock, RealClock } from './clock.ts';
 import { addressText } from './config/address.ts';
 import {
   type Config,
-  callbackCommands,
   dynamicFaults,
   postgresOptions,
   restAccess,
   restOptions,
-  scriptCommands,
   storeOptions,
 } from './config/index.ts';
 import type { Settings } from './core/settings.ts';
@@ -42,16 +40,12 @@ export class Daemon {
   readonly #clock: Clock = new RealClock();
   readonly #peers = new HttpPeers(() => this.#access.credentials);
   #access: ReturnType<typeof restAccess>;
-  #scripts: ReturnType<typeof scriptCommands>;
-  #callbacks: ReturnType<typeof callbackCommands>;
 
   /** @throws ConfigError a certificate cannot be read */
   constructor(config: Config, say: Say) {
     const clock = this.#clock;
     this.#config = config;
     this.#access = restAccess(config);
-    this.#scripts = scriptCommands(config);
-    this.#callbacks = callbackCommands(config);
     this.#say = say;
     this.#policy = new Policy(config, say);
     const log: Log = (level, text) => say(level === 'warn' ? 'warning' : level, text);
@@ -70,7 +64,7 @@ export class Daemon {
       );
     const { connect_address: server, database } = config.postgresql;
     const callbacks = new Callbacks({
-      commands: () => this.#callbacks,
+      commands: () => this.#policy.scripts.callbacks,
       scope: config.scope,
       clock,
       log,
@@ -90,7 +84,7 @@ export class Daemon {
       policy: this.#policy,
       guard: config.tenure.guard === 'off' ? noGuard : this.#guard(),
       tell: (event) => callbacks.tell(event),
-      scripts: localScripts(() => this.#scripts, clock, log),
+      scripts: localScripts(() => this.#policy.scripts, clock, log),
       say,
       onSeen: () => this.#policy.saveCache(),
     });
@@ -180,8 +174,6 @@ export class Daemon {
   async reload(config: Config): Promise<void> {
     this.#policy.reload(config);
     this.#access = restAccess(config);
-    this.#scripts = scriptCommands(config);
-    this.#callbacks = callbackCommands(config);
     await this.#runtime.applyPolicy();
     this.#runtime.hint('reload');
   }

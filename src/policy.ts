@@ -4,7 +4,12 @@
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Config, effectiveSettings, initialDynamicConfiguration } from './config/index.ts';
+import {
+  type Config,
+  type Effective,
+  effectiveSettings,
+  initialDynamicConfiguration,
+} from './config/index.ts';
 import type { ClusterView } from './core/model.ts';
 import type { Settings } from './core/settings.ts';
 import type { ServerSettings } from './postgres/postgres.ts';
@@ -24,6 +29,7 @@ export class Policy implements PolicySource {
   readonly #warned = new Set<string>();
   #settings: Settings;
   #server: ServerSettings;
+  #scripts: Effective['scripts'];
 
   constructor(config: Config, log: (level: 'info' | 'warning', text: string) => void) {
     this.#config = config;
@@ -31,6 +37,7 @@ export class Policy implements PolicySource {
     const effective = effectiveSettings(config, null, { allMembersRunTenure: true });
     this.#settings = effective.settings;
     this.#server = effective.server;
+    this.#scripts = effective.scripts;
   }
 
   get settings(): Settings {
@@ -39,6 +46,11 @@ export class Policy implements PolicySource {
 
   get server(): ServerSettings {
     return this.#server;
+  }
+
+  /** The operator's own programs. */
+  get scripts(): Effective['scripts'] {
+    return this.#scripts;
   }
 
   get initialConfig(): Tree {
@@ -107,6 +119,7 @@ export class Policy implements PolicySource {
     }
     this.#settings = effective.settings;
     this.#server = effective.server;
+    this.#scripts = effective.scripts;
     return JSON.stringify([this.#settings, this.#server]) !== before;
   }
 }

@@ -7,7 +7,7 @@ export const healthGuards: readonly Guard[] = [
     fault: 'the primary accepts connections, or does not even, and answers nothing',
     rule: 'lead.hung: killed and released after max(ttl, 10 s) without a sign of life',
     test: 'test/core/hung.test.ts',
-    name: 'longer than ttl',
+    name: 'a primary that has said nothing',
     file: 'src/core/unfit.ts',
     guard: "  { id: 'lead.hung', when: hung },\n",
     without: '',

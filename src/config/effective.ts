@@ -3,7 +3,9 @@
  * the exceptions of C-6.1: times and switches of the cluster come from `/config` alone.
  */
 import type { Settings } from '../core/settings.ts';
+import type { CallbackCommands } from '../postgres/callbacks.ts';
 import type { ServerSettings } from '../postgres/postgres.ts';
+import type { ScriptCommands } from '../postgres/scripts.ts';
 import { type Dynamic, readDynamic } from './dynamic.ts';
 import type { Config } from './load.ts';
 import type { Tree } from './merge.ts';
@@ -20,6 +22,7 @@ const DEFAULT_MEMBER_SLOTS_TTL_MS = 1_800_000;
 export interface Effective {
   readonly settings: Settings;
   readonly server: ServerSettings;
+  readonly scripts: ScriptCommands & { readonly callbacks: CallbackCommands };
   /** The same text for the same cause, so that the caller can say each once. */
   readonly warnings: readonly string[];
 }
@@ -56,7 +59,17 @@ export function effectiveSettings(
     mayBootstrap: config.bootstrap !== undefined,
     userSynchronousStandbyNames: server.parameters.synchronous_standby_names ?? '',
   };
-  return { settings, server, warnings };
+  return { settings, server, scripts: scripts(config, read), warnings };
+}
+
+/** The whole section of callbacks is one value. */
+function scripts({ postgresql: local }: Config, { postgresql }: Dynamic): Effective['scripts'] {
+  const callbacks = Object.entries(local.callbacks ?? postgresql.callbacks ?? {});
+  return {
+    prePromote: local.pre_promote ?? postgresql.pre_promote ?? null,
+    beforeStop: local.before_stop ?? postgresql.before_stop ?? null,
+    callbacks: Object.fromEntries(callbacks.filter(([, command]) => command !== undefined)),
+  };
 }
 
 function policy(config: Config, { values, postgresql }: Dynamic) {

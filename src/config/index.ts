@@ -4,12 +4,10 @@ export { type Effective, effectiveSettings, initialDynamicConfiguration } from '
 export { ConfigError } from './errors.ts';
 export { type Config, type Loaded, loadConfig } from './load.ts';
 export {
-  callbackCommands,
   postgresOptions,
   restAccess,
   restOptions,
   type StoreOptions,
-  scriptCommands,
   secretsOf,
   storeOptions,
 } from './parts.ts';

@@ -1,7 +1,5 @@
 /** The configuration cut for each part of the daemon, in the part's own words. */
 import { readFileSync } from 'node:fs';
-import type { CallbackCommands } from '../postgres/callbacks.ts';
-import type { ScriptCommands } from '../postgres/scripts.ts';
 import { type Address, addressText, type ListenAddress, parseAddress } from './address.ts';
 import { ConfigError } from './errors.ts';
 import type { Config } from './load.ts';
@@ -79,25 +77,6 @@ export function postgresOptions(config: Config) {
     basebackup: options(postgresql.basebackup ?? []),
     useUnixSocket: postgresql.use_unix_socket,
     ctlTimeoutMs: postgresql.pg_ctl_timeout,
-  };
-}
-
-/** The operator's own programs. */
-export function scriptCommands({ postgresql }: Pick<Config, 'postgresql'>): ScriptCommands {
-  return {
-    prePromote: postgresql.pre_promote ?? null,
-    beforeStop: postgresql.before_stop ?? null,
-  };
-}
-
-export function callbackCommands({ postgresql }: Pick<Config, 'postgresql'>): CallbackCommands {
-  const { on_start, on_stop, on_restart, on_role_change, on_reload } = postgresql.callbacks ?? {};
-  return {
-    ...given('on_start', on_start),
-    ...given('on_stop', on_stop),
-    ...given('on_restart', on_restart),
-    ...given('on_role_change', on_role_change),
-    ...given('on_reload', on_reload),
   };
 }
 

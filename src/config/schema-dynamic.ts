@@ -1,6 +1,7 @@
 /** The dynamic configuration: what `/config` holds and `bootstrap.dcs` begins it with. */
 import * as z from 'zod';
 import { unsupported } from './marks.ts';
+import { scripts } from './schema-scripts.ts';
 import { boolean, bytes, duration, integer, lines, oneOf, postgresSettings } from './values.ts';
 
 const slotsKept = 'permanent slots are not created; slots that exist are left alone';
@@ -9,6 +10,7 @@ const slotsKept = 'permanent slots are not created; slots that exist are left al
 export const dynamicPostgresqlSchema = z
   .looseObject(
     {
+      ...scripts,
       use_slots: boolean()
         .optional()
         .meta({ description: 'Replicas stream through their own replication slots. Default: on.' }),

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { connectAddress, listenAddress } from './address.ts';
 import { unsupported } from './marks.ts';
+import { scripts } from './schema-scripts.ts';
 import {
   boolean,
   duration,
@@ -81,29 +82,6 @@ const binaryNames = z
   .prefault({})
   .meta({ description: 'Names of the programs where they differ.' });
 
-const callback = (when: string) =>
-  text('a command line')
-    .optional()
-    .meta({ description: `Program to run ${when}.` });
-
-const callbacksSchema = z
-  .looseObject(
-    {
-      on_start: callback('when PostgreSQL has started'),
-      on_stop: callback('when PostgreSQL has stopped'),
-      on_restart: callback('when PostgreSQL was restarted'),
-      on_role_change: callback(
-        'when it is promoted or demoted; then neither on_start nor on_restart is run',
-      ),
-      on_reload: callback('when new settings have been applied'),
-    },
-    { error: 'a map' },
-  )
-  .meta({
-    description:
-      'Programs that are told what happens: <command> <action> <role> <scope>, without a shell. Nothing waits for them; the next one ends the one that runs.',
-  });
-
 /** Files, addresses and programs: things of this machine. */
 const placement = {
   listen: listenAddress(5432).meta({
@@ -135,15 +113,6 @@ const placement = {
   pgpass: text('a file')
     .optional()
     .meta({ description: 'Password file that is generated. Default: ~/pgpass.' }),
-  pre_promote: text('a command line').optional().meta({
-    description:
-      'Program that is run before a promotion, without a shell: anything but exit code 0 within 60 s, and this member gives the leader key back and does not race for ttl.',
-  }),
-  before_stop: text('a command line').optional().meta({
-    description:
-      'Program that is run before a fast stop, without a shell. It has 60 s; the stop follows whatever it says.',
-  }),
-  callbacks: callbacksSchema.optional(),
   pg_ctl_timeout: duration(0)
     .default(60_000)
     .meta({ description: 'Time for PostgreSQL to start, seconds. Default: 60.' }),
@@ -152,6 +121,7 @@ const placement = {
 
 /** What may also come from the dynamic configuration; the local value wins. */
 const shared = {
+  ...scripts,
   parameters: postgresSettings().optional().meta({
     description:
       'Settings of PostgreSQL for this member. What is fixed on the command line can only come from /config.',

@@ -5,12 +5,10 @@ import { parseDocument } from 'yaml';
 import {
   type Config,
   ConfigError,
-  callbackCommands,
   initialDynamicConfiguration,
   loadConfig,
   postgresOptions,
   restOptions,
-  scriptCommands,
   secretsOf,
   storeOptions,
 } from '../../src/config/index.ts';
@@ -325,19 +323,5 @@ describe('the dynamic configuration of a new cluster', () => {
       maximum_lag_on_failover: 1_048_576,
       bogus: { a: [1] },
     });
-  });
-});
-
-describe('the scripts around a promotion and a stop', () => {
-  it('are the configured command lines, and none without', () => {
-    expect(scriptCommands(load(MINIMAL).config)).toEqual({ prePromote: null, beforeStop: null });
-    const { config, warnings } = load(withPath('postgresql.pre_promote', '/bin/fence other'));
-    expect(scriptCommands(config)).toMatchObject({ prePromote: '/bin/fence other' });
-    expect(warnings).toEqual([]);
-    const told = load(withPath('postgresql.callbacks.on_role_change', 'vip move'));
-    expect(callbackCommands(told.config)).toEqual({ on_role_change: 'vip move' });
-    expect(callbackCommands(load(MINIMAL).config)).toEqual({});
-    const stop = load(withPath('postgresql.before_stop', 'drain'));
-    expect(scriptCommands(stop.config)).toMatchObject({ beforeStop: 'drain' });
   });
 });

@@ -31,7 +31,7 @@ const until = (text: RegExp): Promise<unknown> =>
     return said.some((line) => text.test(line));
   });
 /** Notes its last three words, then stays. */
-const hangs = (name: string): string => `sh -c 'echo "$@" > ${at(name)}; sleep 3600' x`;
+const hangs = (name: string): string => `sh -c 'echo "$@" > ${at(name)}; sleep 60' x`;
 
 it('are told action, role and cluster', async () => {
   callbacks({ on_role_change: `sh -c 'echo "$@" > ${at('told')}' x --vip` }).tell({
