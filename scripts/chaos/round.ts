@@ -37,7 +37,7 @@ export async function play(scene: Scene, fault: Fault): Promise<Played> {
   const load = loadPerProcessor();
   const { kind } = fault;
   const evidence = { mode: scene.mode, kind, history, present, healedMs: healed.ms, load };
-  const { loss, overlaps, violations } = judge(evidence);
+  const { loss, afterThaw, violations } = judge(evidence);
   const times = history.acknowledged.filter(({ writer }) => writer === PROXY).map(({ at }) => at);
   return {
     mode: scene.mode,
@@ -54,7 +54,7 @@ export async function play(scene: Scene, fault: Fault): Promise<Played> {
     lost: loss.writes.length,
     lostBytes: loss.bytes,
     lostMs: Math.round(loss.ms),
-    excused: overlaps.filter(({ afterThaw }) => afterThaw).length,
+    excused: afterThaw,
     violations: [...violations, ...(healed.why === null ? [] : [healed.why])],
   };
 }

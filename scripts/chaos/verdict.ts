@@ -32,8 +32,8 @@ export interface Evidence {
 
 export interface Verdict {
   readonly loss: Loss;
-  /** Excused ones included. */
-  readonly overlaps: readonly Overlap[];
+  /** Writes that a second node acknowledged right after a pause. */
+  readonly afterThaw: number;
   readonly violations: readonly string[];
 }
 
@@ -45,7 +45,8 @@ export function judge({ mode, kind, history, present, healedMs, load }: Evidence
     ...doubles(mode, overlaps),
     ...healing(kind, healedMs, load),
   ];
-  return { loss, overlaps, violations };
+  const afterThaw = new Set(overlaps.filter((one) => one.afterThaw).map(({ write }) => write)).size;
+  return { loss, afterThaw, violations };
 }
 
 function losses(mode: Mode, { writes, bytes, ms }: Loss): readonly string[] {

@@ -77,6 +77,13 @@ describe('a round has failed', () => {
     expect(judge(evidence(mode, changes)).violations).toHaveLength(violations);
   });
 
+  it('counts a write once that both checks find right after a pause', () => {
+    const late = write('n1', 1, 200);
+    const thaw = { node: 'n1', from: 190, until: 195 };
+    const told = history([write('n2', 2, 100), late], [{ at: 90, holder: 'n2' }], [thaw]);
+    expect(judge(evidence('asynchronous', { history: told })).afterThaw).toBe(1);
+  });
+
   it('gives the ttl of 5 s twice and ten seconds more', () => {
     expect(healsWithinMs('daemon killed', 1)).toBe(20_000);
   });
