@@ -2,7 +2,7 @@
  * npm run chaos: a cluster of three nodes and three etcd members under random faults of processes,
  * network, disks and clocks, with clients that write all the time. Exit code 1 when a promise was broken.
  */
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { enter, nextOf, readLedger, summary } from './chaos/ledger.ts';
@@ -77,6 +77,8 @@ const { out } = values;
 const namespaces = process.env.TENURE_CHAOS_NETWORK === 'namespaces';
 
 const LOG_LINES = 30;
+/** PostgreSQL has a point before the milliseconds. */
+const OWN_LINE = /^[\d-]+ [\d:]+,\d/;
 
 async function chaos(lab: Lab, stopped: AbortSignal): Promise<number> {
   const kinds = kindsFor(namespaces ? 'namespaces' : 'loopback');
@@ -112,12 +114,20 @@ function tell(one: Played): void {
   );
 }
 
+/** Without those of its PostgreSQL, which are in the same file. */
+const ownLines = (log: string): readonly string[] =>
+  readFileSync(log, 'utf8')
+    .split('\n')
+    .filter((line) => OWN_LINE.test(line));
+
 function showLogs(scene: Scene, { violations, number: which }: Played): void {
   for (const violation of violations) {
     console.error(`VIOLATION (${mode}, seed ${seed}, fault ${which}): ${violation}`);
   }
-  for (const { name, log, daemon } of scene.cluster.nodes) {
-    console.error(`--- ${name}, end of its log:\n${daemon?.tail(LOG_LINES) ?? ''}`);
+  for (const { name, log } of scene.cluster.nodes) {
+    console.error(
+      `--- ${name}, end of its daemon's log:\n${ownLines(log).slice(-LOG_LINES).join('\n')}`,
+    );
     if (values.logs === undefined) continue;
     const folder = join(values.logs, `${mode}-${seed}-${which}`);
     mkdirSync(folder, { recursive: true });

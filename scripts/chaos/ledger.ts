@@ -16,6 +16,8 @@ const Entry = z.object({
   outageMs: z.number(),
   /** From the end of the fault; null: not in time, and not a minute later. */
   healedMs: z.number().nullable(),
+  /** Load average of the last minute, for each processor. */
+  load: z.number().optional(),
   acknowledged: z.int(),
   /** Commits with the warning that no standby has them; they are not counted as acknowledged. */
   cancelledWaits: z.int(),

@@ -20,7 +20,10 @@ const OWN: Readonly<Record<Mode, Readonly<Record<string, unknown>>>> = {
 /** No acknowledged write may be lost: promise P1 of docs/reliability.md. */
 export const isSynchronous = (mode: Mode): boolean => mode === 'synchronous' || mode === 'quorum';
 
-/** What goes into /config. WAL is kept small, as the disks of this cluster are. */
+/**
+ * What goes into /config. WAL is kept small, as the disks of this cluster are; the errors of writers whom a
+ * standby refuses are not logged.
+ */
 export function dynamicConfiguration(mode: Mode): Readonly<Record<string, unknown>> {
   return {
     ttl: TTL,
@@ -28,7 +31,12 @@ export function dynamicConfiguration(mode: Mode): Readonly<Record<string, unknow
     retry_timeout: 2,
     maximum_lag_on_failover: MAXIMUM_LAG,
     postgresql: {
-      parameters: { max_wal_size: '128MB', wal_keep_size: '64MB', min_wal_size: '32MB' },
+      parameters: {
+        max_wal_size: '128MB',
+        wal_keep_size: '64MB',
+        min_wal_size: '32MB',
+        log_min_messages: 'log',
+      },
     },
     ...OWN[mode],
   };

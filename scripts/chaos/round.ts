@@ -1,5 +1,6 @@
 /** One fault, from its beginning until the cluster is whole again, and what the checker found. */
 
+import { cpus, loadavg } from 'node:os';
 import { pause } from '../lab/index.ts';
 import { longestGap } from '../lab/writer.ts';
 import { inflict } from './faults.ts';
@@ -25,14 +26,18 @@ export async function play(scene: Scene, fault: Fault): Promise<Played> {
   await pause(fault.durationMs);
   await undo();
   const undone = performance.now();
-  const healed = await scene.whole(performance.now(), healsWithinMs(fault.kind) + PATIENCE_MS).then(
-    () => ({ ms: performance.now() - undone, why: null }),
-    (error: unknown) => ({ ms: null, why: (error as Error).message }),
-  );
+  const healed = await scene
+    .whole(performance.now(), healsWithinMs(fault.kind, loadPerProcessor()) + PATIENCE_MS)
+    .then(
+      () => ({ ms: performance.now() - undone, why: null }),
+      (error: unknown) => ({ ms: null, why: (error as Error).message }),
+    );
   const history = scene.history();
   const present = healed.ms === null ? () => true : await rowsOf(scene, history);
-  const evidence = { mode: scene.mode, kind: fault.kind, history, present, healedMs: healed.ms };
-  const { loss, overlaps, violations } = judge(evidence);
+  const load = loadPerProcessor();
+  const { kind } = fault;
+  const evidence = { mode: scene.mode, kind, history, present, healedMs: healed.ms, load };
+  const { loss, afterThaw, violations } = judge(evidence);
   const times = history.acknowledged.filter(({ writer }) => writer === PROXY).map(({ at }) => at);
   return {
     mode: scene.mode,
@@ -43,15 +48,18 @@ export async function play(scene: Scene, fault: Fault): Promise<Played> {
     durationMs: fault.durationMs,
     outageMs: Math.round(longestGap(times, from, performance.now()).ms),
     healedMs: healed.ms === null ? null : Math.round(healed.ms),
+    load: Math.round(load * 10) / 10,
     acknowledged: history.acknowledged.length,
     cancelledWaits: cancelledWaits(scene) - cancelledBefore,
     lost: loss.writes.length,
     lostBytes: loss.bytes,
     lostMs: Math.round(loss.ms),
-    excused: overlaps.filter(({ afterThaw }) => afterThaw).length,
+    excused: afterThaw,
     violations: [...violations, ...(healed.why === null ? [] : [healed.why])],
   };
 }
+
+const loadPerProcessor = (): number => (loadavg()[0] ?? 0) / cpus().length;
 
 const cancelledWaits = ({ writers }: Scene): number =>
   writers.reduce((sum, writer) => sum + writer.cancelledWaits, 0);

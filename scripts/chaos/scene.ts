@@ -12,8 +12,9 @@ const NODES = ['n1', 'n2', 'n3'];
 const ETCD = ['e1', 'e2', 'e3'];
 const SCOPE = 'chaos';
 const START_MS = 90_000;
-const PROXY_EVERY_MS = 15;
-const DIRECT_EVERY_MS = 30;
+const PROXIED = { everyMs: 15, statementMs: 3000 };
+/** Patient: its statement is there when a node goes on that had stood still. */
+const DIRECT = { everyMs: 30, statementMs: 12_000 };
 /** The writer that goes through HAProxy: what a client sees. */
 export const PROXY = 'proxy';
 
@@ -74,12 +75,12 @@ export class Scene {
     const told = (write: Acknowledgement): void => void this.#acknowledged.push(write);
     const through = { name: PROXY, host: '127.0.0.1', port: cluster.haproxy.ports.primary };
     return [
-      { ...through, everyMs: PROXY_EVERY_MS },
+      { ...through, ...PROXIED },
       ...cluster.nodes.map(({ name, address, postgresPort }) => ({
         name: `on ${name}`,
         host: address,
         port: postgresPort,
-        everyMs: DIRECT_EVERY_MS,
+        ...DIRECT,
       })),
     ].map((target) => Writer.start(target, nodeOf, told));
   }

@@ -8,8 +8,6 @@ import { connect, pause } from '../lab/index.ts';
 import type { Acknowledgement } from './history.ts';
 
 const CONNECT_MS = 500;
-/** A statement without an answer after this time is abandoned; what became of it is unknown. */
-const STATEMENT_MS = 3000;
 const RETRY_MS = 20;
 /** A standby says no at once: it is asked again, on the same connection, after this time. */
 const REFUSED_MS = 50;
@@ -38,6 +36,8 @@ export interface Target {
   readonly port: number;
   /** Time between the starts of two writes, ms. */
   readonly everyMs: number;
+  /** A statement without an answer after this time is abandoned; what became of it is unknown. */
+  readonly statementMs: number;
 }
 
 export class Writer {
@@ -130,8 +130,8 @@ export class Writer {
   }
 
   async #connected(): Promise<pg.Client> {
-    const { host, port } = this.#target;
-    const deadlines = { connectMs: CONNECT_MS, statementMs: STATEMENT_MS };
+    const { host, port, statementMs } = this.#target;
+    const deadlines = { connectMs: CONNECT_MS, statementMs };
     const client = await connect({ host, port, ...deadlines, applicationName: 'chaos' });
     client.on('notice', ({ code }) => {
       if (code === '01000') this.#cancelled = true;
