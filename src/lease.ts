@@ -253,6 +253,8 @@ export class LeaseKeeper {
   }
 
   async #lead(leadership: Leadership): Promise<void> {
+    // While the key was asked for, a renewal may have found this lease gone and granted another one.
+    this.#leaseId = leadership.leaseId;
     this.#leadership = leadership;
     await this.#renew();
     this.hurry();

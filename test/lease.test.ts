@@ -295,6 +295,18 @@ describe('the lease keeper', () => {
     });
   });
 
+  it('keeps the lease that the key is on, whatever a renewal has granted meanwhile (simulator, 1-75)', async () => {
+    const former = keeper.facts().leaseId;
+    client.latencyMs = 300;
+    client.failOnce('keepAlive', 'deposed member');
+    const campaign = keeper.campaign(1, 0);
+    keeper.hurry();
+    await pass(4000);
+    expect((await campaign).won).toBe(true);
+    expect(keeper.facts()).toMatchObject({ holdsLeaderKey: true, leaseId: former });
+    expect(etcd.now().kvs.find(({ key }) => key === LEADER)?.leaseId).toBe(former);
+  });
+
   describe('without the store (contract 5.4)', () => {
     const ours = (): NonNullable<LeaseKeeper['leadership']> => {
       if (keeper.leadership === null) throw new Error('not the leader');
