@@ -20,6 +20,7 @@ export const foundVariants: readonly Variant[] = [
     what: 'the fence trusts a look from before PostgreSQL was started (S1)',
     within: 300,
     kinds: ['kill postmaster', 'pause at start', 'store slow', 'cut off store'],
+    modes: { failsafe: false, synchronous: 'off' },
     edits: [
       {
         file: 'src/runtime.ts',
@@ -52,19 +53,6 @@ export const foundVariants: readonly Variant[] = [
         file: 'src/failsafe/failsafe.ts',
         find: 'const promised = leader === null ? this.standing : null;',
         replace: "const promised = leader === '' ? this.standing : null;",
-      },
-    ],
-  },
-  {
-    name: 'found-missing-histories',
-    what: 'a promoted clone lacks the histories below its own, which the furthest standby asks for',
-    within: 400,
-    kinds: ['pause', 'daemon crash', 'node crash', 'daemon pause'],
-    edits: [
-      {
-        file: 'test/sim/stubs.ts',
-        find: 'for (let number = 2; number < claim; number += 1) {',
-        replace: 'for (let number = timeline + 1; number < claim; number += 1) {',
       },
     ],
   },
