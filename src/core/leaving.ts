@@ -30,7 +30,9 @@ export const leaving: readonly Rule[] = [
   {
     id: 'leave.sync',
     when: (s) =>
-      s.seen.stopping && runsAsStandby(s) ? withdraw(s, 'leave.sync', 'stopping PostgreSQL') : null,
+      s.seen.stopping && runsAsStandby(s)
+        ? withdraw(s, 'leave.sync', 'stopping PostgreSQL', 'stops')
+        : null,
   },
   { id: 'leave.replaced', when: replaced },
   { id: 'leave.stop', when: ({ seen }) => (seen.stopping ? stopServer(seen) : null) },

@@ -66,7 +66,7 @@ function begin(
   { timeoutMs, id }: Pick<RestartRequest, 'timeoutMs'> & { readonly id?: number },
 ): Decision {
   // Commits would wait for it (contract 5.19).
-  const leaving = plan.as === 'standby' ? withdraw(s, rule, 'restarting') : null;
+  const leaving = plan.as === 'standby' ? withdraw(s, rule, 'restarting', 'stops') : null;
   if (leaving !== null) return leaving;
   return decision(
     s.seen,

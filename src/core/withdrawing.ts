@@ -4,7 +4,7 @@
  */
 import { includesName } from './guarantee.ts';
 import type { Decision } from './model.ts';
-import { decision, type Situation } from './rules.ts';
+import { decision, memberNamed, type Situation } from './rules.ts';
 import { activeSync } from './vouching.ts';
 
 const SOON_MS = 200;
@@ -15,16 +15,22 @@ export function isNamed({ seen, cluster }: Situation): boolean {
 }
 
 /**
- * Asks the leader to name another, and waits; null when nothing stands in the way any more. Twice
- * loop_wait at most, as Patroni's members do: in strict mode with two nodes the leader has nobody else
+ * Asks the leader to name another, and waits; null when nothing stands in the way any more. Once the
+ * store shows what was asked (or, where no data is given up, in any case) twice loop_wait at most, as Patroni's members do: in strict mode with two nodes the leader has nobody else
  * to name. Then the copy comes from the leader itself: before it is consistent it cannot lead, and
  * afterwards it holds all that was acknowledged.
  */
-export function withdraw(s: Situation, rule: string, before: string): Decision | null {
+export function withdraw(
+  s: Situation,
+  rule: string,
+  before: string,
+  what: 'stops' | 'gives up data' = 'gives up data',
+): Decision | null {
   const { seen } = s;
   const since = seen.memory.withdrawingSince;
   if (s.otherLeader === null || !isNamed(s)) return null;
-  if (since !== null && seen.now - since >= 2 * seen.settings.loopWaitMs) return null;
+  const asked = what === 'stops' || memberNamed(s.cluster, seen.name)?.tags.nosync === true;
+  if (asked && since !== null && seen.now - since >= 2 * seen.settings.loopWaitMs) return null;
   return decision(
     seen,
     rule,

@@ -250,6 +250,14 @@ describe('a leader whose PostgreSQL has crashed', () => {
 });
 
 describe('a member that /sync names leaves it first', () => {
+  /** The store has its record, which asks to be left out. */
+  const shown = (observation: Observation): Observation => {
+    if (!observation.cluster.known) return observation;
+    const { value } = observation.cluster;
+    const others = value.members.filter(({ name }) => name !== 'n2');
+    const own = given.member('n2', { tags: { ...given.plainTags, nosync: true } });
+    return { ...observation, cluster: given.known({ ...value, members: [...others, own] }) };
+  };
   const two = given.known(
     given.upstream({ timeline: 2, history: [{ timeline: 1, switchLsn: 4000, reason: '' }] }),
   );
@@ -326,13 +334,30 @@ describe('a member that /sync names leaves it first', () => {
   ] as const)('before %s', (_what, bent) => {
     expect(decide(bent(['n2'], null)).steps).toEqual([{ do: 'withdraw' }]);
     expect(decide(bent(['n2'], given.NOW - 19_999)).steps).toEqual([{ do: 'withdraw' }]);
-    expect(decide(bent(['n2'], given.NOW - 20_000)).steps).toMatchObject([{ do: 'startJob' }]);
+    expect(decide(shown(bent(['n2'], given.NOW - 20_000))).steps).toMatchObject([
+      { do: 'startJob' },
+    ]);
+    expect(decide(shown(bent(['n2'], given.NOW - 19_999))).steps).toEqual([{ do: 'withdraw' }]);
     expect(decide(bent(['n3'], null)).steps).toMatchObject([{ do: 'startJob' }]);
   });
 
+  it.each([
+    ['rewind', diverged, ['withdraw']],
+    ['clone', empty, ['withdraw']],
+    ['reinitialize', reinitialize, ['withdraw']],
+    ['stop', stopping, ['startJob']],
+    ['restart', restarting, ['startJob']],
+  ] as const)(
+    '%s while the store cannot be told: data stays (simulator, test-957)',
+    (_what, bent, steps) => {
+      const { steps: done } = decide(bent(['n2'], given.NOW - 20_000));
+      expect(done.map((step) => step.do)).toEqual(steps);
+    },
+  );
+
   it('and copies from the leader itself as long as it is named', () => {
     const from = (observation: Observation): unknown => decide(observation).steps[0];
-    expect(from(empty(['n2'], 1))).toMatchObject({ job: { from: { name: 'n1' } } });
+    expect(from(shown(empty(['n2'], 1)))).toMatchObject({ job: { from: { name: 'n1' } } });
     expect(from(empty(['n3'], null))).toMatchObject({ job: { from: { name: 'n3' } } });
   });
 });

@@ -150,7 +150,7 @@ const TIMINGS: readonly (Timing & { readonly weight: number })[] = [
 ];
 
 /** Share of schedules in synchronous modes. */
-const SYNCHRONOUS = 0.12;
+const SYNCHRONOUS = 0.02;
 
 /** When the cluster has surely been set up, virtual ms. */
 const SETTLED_MS = 15_000;
