@@ -36,6 +36,7 @@ export class Publisher {
   /** @throws StoreUnavailable and the like; nothing depends on it having happened */
   async publish(seen: Observation): Promise<void> {
     await this.member(seen.settings.loopWaitMs);
+    await this.#leaderList(seen);
     await this.#leaderStatus(seen);
   }
 
@@ -76,11 +77,18 @@ export class Publisher {
       retainSlots: Object.keys(slots),
     });
     this.#statusAt = clock.now();
-    if (seen.settings.failsafeMode) {
-      const list = this.#failsafeList(seen.cluster.value);
-      this.#options.failsafe.writing(list);
-      await store.writeFailsafe(leadership, list);
-    }
+  }
+
+  /** At every tick, as a member that is missing there may neither lead nor be asked; unchanged, it costs nothing. */
+  async #leaderList(seen: Observation): Promise<void> {
+    const { store, lease, failsafe } = this.#options;
+    const { leadership } = lease;
+    if (leadership === null || !seen.settings.failsafeMode || !seen.cluster.known) return;
+    const { sql } = seen.postgres;
+    if (!sql.known || sql.value.inRecovery) return;
+    const list = this.#failsafeList(seen.cluster.value);
+    failsafe.writing(list);
+    await store.writeFailsafe(leadership, list);
   }
 
   /** Everybody who could be leader while this node goes on without the store (contract 2.3). */

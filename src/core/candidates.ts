@@ -72,7 +72,7 @@ function barred({
     return no('the nofailover tag is set');
   }
   // The leader may be going on without the store, and has asked everybody but this member (contract 5.9a).
-  if (settings.failsafeMode && isLeftOut(name, cluster)) {
+  if (requested !== name && isLeftOut(name, { settings, cluster })) {
     return no('failsafe mode is on and /failsafe does not name this member');
   }
   // An operator who names this member takes the loss upon himself (contract 5.9c; field D37).
@@ -82,7 +82,13 @@ function barred({
   return null;
 }
 
-function isLeftOut(name: string, { failsafe }: ClusterView): boolean {
+/** Whoever cannot win must not be waited for (simulator, test-1117). */
+function isLeftOut(
+  name: string,
+  { settings, cluster }: Pick<CandidateSituation, 'settings' | 'cluster'>,
+): boolean {
+  const { failsafe } = cluster;
+  if (!settings.failsafeMode) return false;
   return failsafe !== null && Object.keys(failsafe).length > 0 && failsafe[name] === undefined;
 }
 
@@ -153,6 +159,7 @@ function belowFloor({
   const holder = cluster.members.find((member) => {
     if (member.name === name || member.name === handover.leader || !mayLead(member)) return false;
     if (vouched(member.name, { settings, cluster }) === 'no') return false;
+    if (isLeftOut(member.name, { settings, cluster })) return false;
     const answer = peers.find((peer) => peer.name === member.name)?.answer;
     const known = answer?.known === true ? answer.value.position : (member.position ?? 0);
     return Math.max(known, member.position ?? 0) >= floor;
@@ -188,6 +195,7 @@ function namedCandidate(situation: CandidateSituation): Candidacy | null {
   // A name is no vote: without the end of a clean shutdown the others have to be asked.
   if (candidate === name && needsVotes(situation)) return null;
   if (candidate === name) return yes('named as the candidate of the hand-over');
+  if (isLeftOut(candidate, situation)) return null;
   if (awaitsNamed(handover, cluster, name, leaderlessMs)) return wait(`${candidate} was named`);
   const answer = peers.find((peer) => peer.name === candidate)?.answer;
   return answer?.known === true ? wait(`${candidate} was named and is alive`) : null;
@@ -240,6 +248,7 @@ function behindPeer(situation: CandidateSituation): Candidacy | null {
   const { position, cluster, peers, settings, handover } = situation;
   for (const peer of peers) {
     if (!peer.answer.known || peer.answer.value.watchdogFailed) continue;
+    if (isLeftOut(peer.name, situation)) continue;
     // Who gave the lease away without a floor has said that it cannot lead.
     if (peer.name === handover?.leader && handover.floorLsn === null) continue;
     // The former leader may have written more than was ever acknowledged (contract 5.9b).
@@ -272,6 +281,7 @@ function behindSilentPeer(situation: CandidateSituation): Candidacy | null {
     // Whoever gave the lease away has said that it cannot lead.
     if (member.name === name || member.name === handover?.leader) return false;
     if (!mayLead(member) || member.position === null) return false;
+    if (isLeftOut(member.name, situation)) return false;
     const answer = peers.find((peer) => peer.name === member.name)?.answer;
     if (answer === undefined || answer.known) return false;
     const theirs = { timeline: member.timeline ?? position.timeline, lsn: member.position };

@@ -56,6 +56,19 @@ const cases: readonly Case[] = [
     because: 'the leader would not have asked it',
   },
   {
+    given: 'a member that is ahead and that the list does not name',
+    observation: given.contender({
+      settings: failsafeMode,
+      cluster: given.known(
+        given.leaderless({ failsafe: { n1: 'http://n1/patroni', n2: 'http://n2/patroni' } }),
+      ),
+      peers: [given.peer('n3', 6000)],
+    }),
+    rule: 'campaign.race',
+    steps: ['campaign', 'startJob'],
+    because: 'it cannot win: to wait for it would be for ever (simulator, test-1117)',
+  },
+  {
     given: 'such a list of a time when failsafe mode was on',
     observation: given.contender({ cluster: given.known(given.leaderless({ failsafe })) }),
     rule: 'campaign.race',
