@@ -30,6 +30,11 @@ export const failsafeVariants: readonly Variant[] = [
         find: "  { id: 'campaign.failsafe', when: failsafe },",
         replace: "  { id: 'campaign.failsafe', when: (s) => (failsafe(s), null) },",
       },
+      {
+        file: 'src/act.ts',
+        find: "if (step.do === 'campaign' && promise !== null && promise.leader !== name)",
+        replace: "if (step.do === 'campaign' && promise !== null && promise.leader === '')",
+      },
     ],
   },
   {
