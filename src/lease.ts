@@ -101,7 +101,7 @@ export class LeaseKeeper {
   /** New policy. A changed ttl needs a new lease; a leader's key is moved to it (contract 2.2). */
   async configure(ttlMs: number, retryTimeoutMs: number): Promise<void> {
     this.#retryTimeoutMs = retryTimeoutMs;
-    // A move that failed is ended first, whatever is asked for now: its answer may have been lost
+    // A move that failed is ended first, whatever the new policy is: its answer may have been lost
     // after the key was moved.
     await this.#move().catch((error: unknown) => {
       if (!(error instanceof LeaseGone)) throw error;

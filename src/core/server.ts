@@ -127,7 +127,7 @@ export interface PostgresFacts {
   readonly postmaster: PostmasterProcess;
   /** Processes of this data directory that have no living postmaster. They can still acknowledge. */
   readonly orphans: number;
-  /** Accepting connections, refusing them for now (57P03), or not answering. */
+  /** Accepting connections, refusing them while it starts or stops (57P03), or not answering. */
   readonly ready: 'accepting' | 'rejecting' | 'no answer';
   /** It was asked, or knocked at, and gave no sign of life in time: how. Absent: it did, or that is not known. */
   readonly silent?: string;

@@ -113,7 +113,7 @@ export interface KeyValueStore {
   close(): void;
 }
 
-/** No endpoint gave an answer in time, or all refused for now. */
+/** No endpoint gave an answer in time, or all refused. */
 export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable';
   /** False when it is certain that the request was never processed. */

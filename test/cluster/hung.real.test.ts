@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Cluster, Lab, type Node, SteadyWriter, waitFor } from '../../scripts/lab/index.ts';
+import { Cluster, Lab, type Node, SteadyWriter } from '../../scripts/lab/index.ts';
+import { everyRow } from './rows.ts';
 
 const DEADLINE_MS = 90_000;
 let lab: Lab;
@@ -22,19 +23,6 @@ function signal(node: Node, whom: 'postmaster' | 'all'): void {
   process.kill(postmaster.pid, 'SIGSTOP');
   if (whom === 'postmaster') return;
   for (const { pid } of node.postgresProcesses()) process.kill(pid, 'SIGSTOP');
-}
-
-async function everyRow(writer: SteadyWriter, node: Node): Promise<void> {
-  await waitFor(`every acknowledged row on ${node.name}`, DEADLINE_MS, async (seen) => {
-    const client = await node.connect();
-    try {
-      const missing = await writer.missing(client);
-      seen(`${missing.length} missing`);
-      return missing.length === 0;
-    } finally {
-      await client.end();
-    }
-  });
 }
 
 describe('a primary that hangs', () => {
@@ -67,7 +55,7 @@ describe('a primary that hangs', () => {
       await cluster.healthy(DEADLINE_MS);
       expect((await cluster.waitForPrimary()).name).toBe(next.name);
       expect(old.postmaster()?.pid).not.toBe(before?.pid);
-      for (const node of cluster.nodes) await everyRow(writer, node);
+      for (const node of cluster.nodes) await everyRow(writer, node, DEADLINE_MS);
     },
     300_000,
   );

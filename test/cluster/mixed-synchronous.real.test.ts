@@ -2,6 +2,7 @@
 import { accessSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster, Lab, Node, SteadyWriter, waitFor } from '../../scripts/lab/index.ts';
+import { everyRow } from './rows.ts';
 
 const PATRONI = '/usr/bin/patroni';
 const DEADLINE_MS = 120_000;
@@ -29,19 +30,6 @@ function untilSync(leader: string, named: string): Promise<unknown> {
     const found = JSON.parse((await value('sync')) ?? '{}') as Record<string, unknown>;
     seen(JSON.stringify(found));
     return found.leader === leader && found.sync_standby === named;
-  });
-}
-
-async function complete(writer: SteadyWriter, node: Node): Promise<void> {
-  await waitFor(`every acknowledged row on ${node.name}`, DEADLINE_MS, async (seen) => {
-    const client = await node.connect();
-    try {
-      const missing = await writer.missing(client);
-      seen(`${missing.length} missing`);
-      return missing.length === 0;
-    } finally {
-      await client.end();
-    }
   });
 }
 
@@ -79,7 +67,7 @@ describe.skipIf(!installed())('a Patroni in a synchronous cluster', () => {
       );
       return row?.recovery === false;
     });
-    await complete(writer, other);
+    await everyRow(writer, other, DEADLINE_MS);
 
     await n1.start();
     await untilSync('p1', 'n1');
@@ -88,7 +76,7 @@ describe.skipIf(!installed())('a Patroni in a synchronous cluster', () => {
     await theirs.stop();
     await other.killEverything();
     await cluster.waitForPrimary({ deadlineMs: DEADLINE_MS });
-    await complete(theirs, n1);
+    await everyRow(theirs, n1, DEADLINE_MS);
     expect(JSON.parse((await value('sync')) ?? '{}')).toMatchObject({ leader: 'n1', quorum: 0 });
   }, 300_000);
 });

@@ -1,6 +1,7 @@
 /** Synchronous replication on three real nodes (contract 5.15; rule S5; field D36, D37, D39, D40). */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster, Lab, type Node, SteadyWriter, waitFor } from '../../scripts/lab/index.ts';
+import { everyRow } from './rows.ts';
 
 const DEADLINE_MS = 60_000;
 let lab: Lab;
@@ -49,19 +50,6 @@ async function configure(values: Readonly<Record<string, unknown>>): Promise<voi
 
 const write = (table: string): Promise<SteadyWriter> =>
   SteadyWriter.start({ port: cluster.haproxy.ports.primary, table });
-
-async function everyRow(writer: SteadyWriter, node: Node): Promise<void> {
-  await waitFor(`every acknowledged row on ${node.name}`, DEADLINE_MS, async (seen) => {
-    const client = await node.connect();
-    try {
-      const missing = await writer.missing(client);
-      seen(`${missing.length} missing`);
-      return missing.length === 0;
-    } finally {
-      await client.end();
-    }
-  });
-}
 
 /** One commit, given up after `ms`; true when it was acknowledged. */
 async function commits(node: Node, ms: number): Promise<boolean> {
@@ -131,14 +119,14 @@ describe('priority mode', () => {
     expect(next.name).toBe(named);
     await writer.acknowledges(50, DEADLINE_MS);
     await writer.stop();
-    await everyRow(writer, next);
+    await everyRow(writer, next, DEADLINE_MS);
     await primary.start();
     await cluster.healthy(DEADLINE_MS);
     await untilSync(
       'the new leader and one standby',
       (one) => one?.leader === named && !!one?.sync_standby,
     );
-    for (const node of cluster.nodes) await everyRow(writer, node);
+    for (const node of cluster.nodes) await everyRow(writer, node, DEADLINE_MS);
   });
 
   it('D39: a crashed postmaster is not started in place: the standby takes over', async () => {
@@ -151,7 +139,7 @@ describe('priority mode', () => {
     expect(next.name).toBe(named);
     await writer.acknowledges(50, DEADLINE_MS);
     await writer.stop();
-    await everyRow(writer, next);
+    await everyRow(writer, next, DEADLINE_MS);
     await cluster.healthy(DEADLINE_MS);
   });
 
@@ -177,7 +165,7 @@ describe('priority mode', () => {
     expect(next.name).toBe(named);
     await writer.acknowledges(50, DEADLINE_MS);
     await writer.stop();
-    await everyRow(writer, next);
+    await everyRow(writer, next, DEADLINE_MS);
     await cluster.healthy(DEADLINE_MS);
     await untilSync('the new leader', (one) => one?.leader === named && !!one?.sync_standby);
   });
@@ -226,14 +214,14 @@ describe('quorum mode', () => {
     const next = await cluster.waitForPrimary({ not: primary.name });
     await writer.acknowledges(50, DEADLINE_MS);
     await writer.stop();
-    await everyRow(writer, next);
+    await everyRow(writer, next, DEADLINE_MS);
     await primary.start();
     await cluster.healthy(DEADLINE_MS);
     await untilSync(
       'both under the new leader',
       (one) => one?.leader === next.name && one.quorum === 1,
     );
-    for (const node of cluster.nodes) await everyRow(writer, node);
+    for (const node of cluster.nodes) await everyRow(writer, node, DEADLINE_MS);
   });
 });
 
