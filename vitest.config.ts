@@ -40,10 +40,12 @@ export default defineConfig({
           name: 'integration',
           include: ['test/**/*.real.test.ts'],
           globalSetup: ['test/lab/cache.ts'],
+          setupFiles: ['test/lab/story.ts'],
           // Mostly they wait for PostgreSQL and for leases to end.
           maxWorkers: 3,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          // A test is several waits, each with a deadline of its own that says what was missing.
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
           sequence: { groupOrder: 2 },
         },
       },
