@@ -184,19 +184,20 @@ export class Act {
       throw new StepRefused(`${promise.leader} goes on without the store`);
     const result =
       step.do === 'campaign'
-        ? await lease.campaign(step.claim, seenTimelines, () => this.#recordClaim(step.claim))
+        ? await lease.campaign(step.claim, seenTimelines, () => this.#recordWin(step.claim))
         : await lease.takeOver(step.modRevision);
     if (!result.won) throw new StepRefused(`Could not take out TTL lock: ${result.why}`);
     await journal.leading(lease.facts().leaseId);
   }
 
-  /** Clients wait: the disk has it by the time that the promotion asks for it (F4). */
-  #recordClaim(claim: number | null): void {
-    const { journal, log } = this.#options;
-    if (claim === null) return;
-    journal
-      .promoting(claim)
-      .catch((error: unknown) => log('warning', `recording the promotion: ${String(error)}`));
+  /** Clients wait: the disk has both, in one write, by the time that the promotion asks for them (F4). */
+  #recordWin(claim: number | null): void {
+    const { journal, lease, log } = this.#options;
+    const written = [journal.leading(lease.facts().leaseId)];
+    if (claim !== null) written.push(journal.promoting(claim));
+    Promise.all(written).catch((error: unknown) =>
+      log('warning', `recording the promotion: ${String(error)}`),
+    );
   }
 
   async #resign(step: Extract<Step, { do: 'resign' }>): Promise<void> {

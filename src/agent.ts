@@ -120,6 +120,6 @@ function reloadConfig(
   }
 }
 
-process.exitCode = await main();
-// Sockets that a silent peer keeps open must not keep a stopped daemon alive.
-process.exit();
+// Sockets that a silent peer keeps open must not keep a stopped daemon alive. No await out here: the built
+// file is a script.
+void main().then((code) => process.exit(code));

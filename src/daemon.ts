@@ -106,12 +106,16 @@ export class Daemon {
 
   /** Runs until told to stop or until going on would be wrong. Never rejects for a known cause. */
   async run(): Promise<Exit> {
-    await this.#journal.load();
-    await this.#policy.loadCache();
-    const earlier = await endEarlier(this.#config.tenure.state_dir, this.#clock, this.#peers);
+    // At the same time: clients may be waiting for this node.
+    const [earlier, missing] = await Promise.all([
+      endEarlier(this.#config.tenure.state_dir, this.#clock, this.#peers),
+      this.#policy
+        .loadCache()
+        .then(() => this.#postgres.missingTools(neededTools(this.#policy.settings))),
+      this.#journal.load(),
+    ]);
     if (earlier.kind === 'healthy') return { code: 1, message: earlier.why };
     if (earlier.kind === 'ended') this.#say('warning', earlier.why);
-    const missing = await this.#postgres.missingTools(neededTools(this.#policy.settings));
     if (missing.length > 0) return { code: 1, message: missing.join('; ') };
     // A second daemon on this address must find that out before it touches anything.
     const { host, port } = restOptions(this.#config).listen;
@@ -131,8 +135,11 @@ export class Daemon {
     }
     try {
       await this.#runtime.lookFirst();
-      await recordDaemon(this.#config.tenure.state_dir, this.#runtime.status.apiUrl);
-      return await this.#runtime.run();
+      const [exit] = await Promise.all([
+        this.#runtime.run(),
+        recordDaemon(this.#config.tenure.state_dir, this.#runtime.status.apiUrl),
+      ]);
+      return exit;
     } catch (error) {
       if (!(error instanceof GuardError)) throw error;
       return { code: 1, message: error.message };

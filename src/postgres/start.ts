@@ -1,9 +1,9 @@
 /** Starting the server and waiting until it accepts connections (C-6.8). */
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Upstream, UpstreamFacts } from '../core/model.ts';
 import { recoveryTimeline } from './controlfile.ts';
-import { messageOf, readIfThere, removeIfThere } from './disk.ts';
+import { messageOf, readIfThere } from './disk.ts';
 import { explainExit, noteLogs } from './earlyexit.ts';
 import { endOrphans, waitUntilGone } from './ending.ts';
 import { removeSignals, writeStandbySignal } from './files.ts';
@@ -172,9 +172,11 @@ async function removeStalePid({ places, log }: Parts): Promise<void> {
   if (socket && port) {
     const lock = join(socket, `.s.PGSQL.${port}.lock`);
     const holder = await readFile(lock, 'utf8').catch(() => '');
-    if (pid !== null && pidOf(holder) === pid) await removeIfThere(lock).catch(() => false);
+    if (pid !== null && pidOf(holder) === pid)
+      await rm(lock, { force: true }).catch(() => undefined);
   }
-  await removeIfThere(places.postmasterPid);
+  // Back after a power cut, it is removed again.
+  await rm(places.postmasterPid, { force: true });
 }
 
 async function untilReady(
