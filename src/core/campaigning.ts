@@ -95,6 +95,8 @@ function keep(s: Situation): Decision | null {
 function barredPrimary({ seen }: Situation): string | null {
   const { deadline } = seen.lease;
   if (seen.settings.tags.nofailover) return 'the nofailover tag is set';
+  if (seen.watchdogFailure !== null)
+    return `watchdog.mode is required, and ${seen.watchdogFailure}`;
   if (deadline !== null && seen.now >= deadline) return 'the time to prove leadership is over';
   return null;
 }
@@ -191,6 +193,7 @@ export function ownCandidacy(s: Situation): Candidacy | null {
     requested: requestedFailover(cluster),
     leaderlessMs: leaderlessMs(s),
     memberMs: seen.memory.memberSince === null ? 0 : seen.now - seen.memory.memberSince,
+    watchdogFailure: seen.watchdogFailure,
   });
 }
 

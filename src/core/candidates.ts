@@ -31,6 +31,8 @@ export interface CandidateSituation {
   readonly leaderlessMs: number;
   /** How long this node's own member key has been there, ms: little after an outage of the store. */
   readonly memberMs: number;
+  /** Why the watchdog that this node needs cannot be used, null when nothing is known against it. */
+  readonly watchdogFailure: string | null;
 }
 
 const yes = (why: string): Candidacy => ({ eligible: true, why, waiting: false });
@@ -61,7 +63,9 @@ function barred({
   name,
   handover,
   requested,
+  watchdogFailure,
 }: CandidateSituation): Candidacy | null {
+  if (watchdogFailure !== null) return no(`watchdog.mode is required, and ${watchdogFailure}`);
   // In pause only what an operator asked for is done, and by nobody else (contract 5.9).
   if (settings.paused && requested !== name && handover?.candidate !== name)
     return no('the cluster is paused');

@@ -307,6 +307,8 @@ function* synchronousSituations(): Generator<Observation> {
 
 function* all(): Generator<Observation> {
   yield* situations();
+  const watchdogFailure = 'the watchdog /dev/watchdog cannot be used: EIO';
+  for (const postgres of servers) yield given.leader({ postgres, watchdogFailure });
   yield* synchronousSituations();
 }
 
