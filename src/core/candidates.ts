@@ -14,6 +14,8 @@ export interface Candidacy {
   readonly why: string;
   /** Not eligible now, but only because somebody else should come first: look again soon. */
   readonly waiting: boolean;
+  /** Whoever is ahead on the same timeline, where nothing else stands in the way. */
+  readonly behind?: string;
 }
 
 export interface CandidateSituation {
@@ -262,8 +264,11 @@ function behindPeer(situation: CandidateSituation): Candidacy | null {
     if (tags.nofailover || tags.failoverPriority <= 0) continue;
     const theirs: Position = { timeline: timeline ?? position.timeline, lsn };
     if (!isRecorded(theirs.timeline, cluster)) continue;
-    if (isAhead(theirs, position))
-      return wait(`${peer.name} is ahead at ${at(theirs)}, own position is ${at(position)}`);
+    if (isAhead(theirs, position)) {
+      const why = `${peer.name} is ahead at ${at(theirs)}, own position is ${at(position)}`;
+      const moving = theirs.timeline === position.timeline;
+      return { eligible: false, why, waiting: true, ...(moving && { behind: peer.name }) };
+    }
     const equal = theirs.timeline === position.timeline && theirs.lsn === position.lsn;
     if (equal && tags.failoverPriority > settings.tags.failoverPriority) {
       return wait(

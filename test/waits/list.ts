@@ -180,6 +180,7 @@ export const WAKE_UPS: readonly Listed[] = [
     'the walreceiver to be gone after the reload: its end has no event',
     'once per vacancy',
   ],
+  ['campaign.stand-still', 'PROMISE_MS', 'as above', 'once per vacancy'],
   [
     'lead.steady',
     'upkeep(s)',
