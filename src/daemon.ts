@@ -11,11 +11,15 @@ import {
   restAccess,
   restOptions,
   storeOptions,
+  watchdogOptions,
 } from './config/index.ts';
 import type { Settings } from './core/settings.ts';
 import { endEarlier, recordDaemon } from './earlier.ts';
 import { GuardError, noGuard } from './fence/guard.ts';
 import { GuardKeeper } from './fence/guard-keeper.ts';
+import { noWatchdog, type Watchdog } from './fence/watchdog.ts';
+import { linuxWatchdog, testingWatchdog } from './fence/watchdog-device.ts';
+import { WatchdogKeeper } from './fence/watchdog-keeper.ts';
 import { Journal } from './journal.ts';
 import type { Exit } from './loop.ts';
 import { HttpPeers } from './peers.ts';
@@ -83,6 +87,7 @@ export class Daemon {
       journal: this.#journal,
       policy: this.#policy,
       guard: config.tenure.guard === 'off' ? noGuard : this.#guard(),
+      watchdog: this.#watchdog(),
       tell: (event) => callbacks.tell(event),
       scripts: localScripts(() => this.#policy.scripts, clock, log),
       say,
@@ -101,6 +106,20 @@ export class Daemon {
       },
       log: this.#say,
       onShot: (why) => this.#runtime.guardShot(why),
+    });
+  }
+
+  #watchdog(): Watchdog {
+    const { policy, device, testing } = watchdogOptions(this.#config);
+    if (policy.mode === 'off') return noWatchdog;
+    return new WatchdogKeeper({
+      clock: this.#clock,
+      policy,
+      device,
+      driver: testing ? testingWatchdog(device) : linuxWatchdog(device, this.#clock),
+      ttlMs: () => this.#policy.settings.ttlMs,
+      log: this.#say,
+      onChange: (why) => this.#runtime.hint(why),
     });
   }
 

@@ -4,14 +4,16 @@
  * its own.
  */
 import { Act } from './act.ts';
+import { isOurs, mayBeOurs, perhapsPrimary } from './belonging.ts';
 import type { Clock } from './clock.ts';
 import type { CallbackEvent } from './core/events.ts';
-import type { ClusterView, JobState, PostgresFacts } from './core/model.ts';
+import type { ClusterView, JobState } from './core/model.ts';
 import { parseScheduled } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
 import { Failsafe } from './failsafe/failsafe.ts';
 import { Fence } from './fence/fence.ts';
 import type { Guard } from './fence/guard.ts';
+import type { Watchdog } from './fence/watchdog.ts';
 import { Jobs } from './jobs.ts';
 import { LeaseKeeper } from './lease.ts';
 import { type Exit, Loop } from './loop.ts';
@@ -53,6 +55,8 @@ export interface RuntimeOptions {
   readonly policy: PolicySource;
   /** Stops PostgreSQL when this process cannot. */
   readonly guard: Guard;
+  /** Resets the machine when nothing else stops PostgreSQL; absent: none. */
+  readonly watchdog?: Watchdog;
   /** The operator's own programs around promotions and stops; absent: none. */
   readonly scripts?: Scripts;
   /** Told of what becomes of PostgreSQL; returns at once. Absent: nobody is told. */
@@ -110,8 +114,10 @@ export class Runtime {
       name: identity.name,
       log: say,
       onChange: (why) => this.hint(why),
-      onDeadline: (deadline, ttlMs) => {
-        if (!policy.settings.paused) this.#fence.arm(deadline, ttlMs);
+      onDeadline: (deadline, ttlMs, proven) => {
+        if (policy.settings.paused) return;
+        if (proven) this.#fence.extend(deadline, ttlMs);
+        else this.#fence.arm(deadline, ttlMs);
       },
       healthy: () => this.#healthy(),
       onMissed: () => this.failsafe.missed(),
@@ -130,6 +136,8 @@ export class Runtime {
       clock,
       postgres,
       guard: options.guard,
+      ...(options.watchdog && { watchdog: options.watchdog }),
+      look: () => this.freshen(),
       mayTakeWrites: () => this.#mayTakeWrites(),
       log: say,
       onShot: (stage) => {
@@ -143,6 +151,7 @@ export class Runtime {
       lease: this.#lease,
       job,
       guard: () => this.#fence.guard,
+      watchdog: () => this.#fence.watchdog,
       scheduledRestart: () => this.requests.scheduled,
       failsafe: () => this.failsafe.active,
     });
@@ -369,27 +378,4 @@ export class Runtime {
       this.#fresh = null;
     }
   }
-}
-
-function perhapsPrimary(facts: PostgresFacts): boolean {
-  if (facts.postmaster.kind === 'none') return facts.orphans > 0;
-  if (facts.sql.known) return !facts.sql.value.inRecovery;
-  return !facts.standbySignal;
-}
-
-/** Not positively another's: nothing is there yet, or nothing contradicts it. */
-function mayBeOurs(
-  { dataDirectory, control }: PostgresFacts,
-  { initialize }: ClusterView,
-): boolean {
-  if (dataDirectory.kind === 'foreign' || dataDirectory.kind === 'unreadable') return false;
-  if (!control.known || initialize.kind !== 'initialized') return true;
-  return control.value.systemIdentifier === initialize.systemIdentifier;
-}
-
-/** Positively this cluster's: nothing is written into any other folder, an empty one included (S7). */
-function isOurs({ dataDirectory, control }: PostgresFacts, { initialize }: ClusterView): boolean {
-  if (dataDirectory.kind !== 'cluster' || !control.known) return false;
-  if (initialize.kind !== 'initialized') return false;
-  return control.value.systemIdentifier === initialize.systemIdentifier;
 }

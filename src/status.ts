@@ -16,6 +16,7 @@ import type {
   PendingSetting,
   PostgresFacts,
   ScheduledRestart,
+  WatchdogFacts,
 } from './core/model.ts';
 import { pendingReasons, scheduledFields } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
@@ -51,6 +52,7 @@ export interface Snapshot {
   readonly failsafeActive: boolean;
   readonly systemIdentifier: string | null;
   readonly guard: GuardFacts;
+  readonly watchdog: WatchdogFacts;
 }
 
 export interface StatusSource {
@@ -71,6 +73,7 @@ export class Status implements StatusSource {
   readonly #lease: Pick<LeaseKeeper, 'facts'>;
   readonly #job: () => JobState | null;
   readonly #guard: () => GuardFacts;
+  readonly #watchdog: () => WatchdogFacts;
   readonly #scheduledRestart: () => ScheduledRestart | null;
   readonly #failsafe: () => boolean;
   readonly #listeners = new Set<() => void>();
@@ -95,6 +98,7 @@ export class Status implements StatusSource {
       readonly lease: Pick<LeaseKeeper, 'facts'>;
       readonly job: () => JobState | null;
       readonly guard: () => GuardFacts;
+      readonly watchdog: () => WatchdogFacts;
       readonly scheduledRestart: () => ScheduledRestart | null;
       readonly failsafe: () => boolean;
     },
@@ -105,6 +109,7 @@ export class Status implements StatusSource {
     this.#lease = sources.lease;
     this.#job = sources.job;
     this.#guard = sources.guard;
+    this.#watchdog = sources.watchdog;
     this.#scheduledRestart = sources.scheduledRestart;
     this.#failsafe = sources.failsafe;
     this.#nextTickDue = sources.clock.now();
@@ -199,6 +204,7 @@ export class Status implements StatusSource {
         sql?.systemIdentifier ??
         (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),
       guard: this.#guard(),
+      watchdog: this.#watchdog(),
     };
   }
 

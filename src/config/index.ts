@@ -10,4 +10,5 @@ export {
   type StoreOptions,
   secretsOf,
   storeOptions,
+  watchdogOptions,
 } from './parts.ts';

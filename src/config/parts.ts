@@ -1,5 +1,6 @@
 /** The configuration cut for each part of the daemon, in the part's own words. */
 import { readFileSync } from 'node:fs';
+import type { WatchdogPolicy } from '../core/watchdog.ts';
 import { type Address, addressText, type ListenAddress, parseAddress } from './address.ts';
 import { ConfigError } from './errors.ts';
 import type { Config } from './load.ts';
@@ -89,6 +90,20 @@ export function restOptions({ restapi }: Config): {
   return {
     listen: { host: host === '*' ? '' : host, port: restapi.listen.port },
     connect: restapi.connect_address,
+  };
+}
+
+/** The hardware watchdog. */
+export function watchdogOptions({ watchdog }: Pick<Config, 'watchdog'>): {
+  readonly policy: WatchdogPolicy;
+  readonly device: string;
+  readonly testing: boolean;
+} {
+  const { mode, safety_margin: margin, device, driver } = watchdog;
+  return {
+    policy: { mode, safetyMarginMs: margin === -1 ? null : margin },
+    device,
+    testing: driver === 'testing',
   };
 }
 

@@ -24,9 +24,6 @@ export function refusals(tree: Tree): string[] {
       'initdb (other methods are not supported yet: an empty cluster would take the place of yours)',
     );
   }
-  if (at('watchdog', 'mode') === 'required') {
-    refuse(['watchdog', 'mode'], 'off or automatic (the watchdog is not supported yet)');
-  }
   faults.push(...storeFaults(tree));
   return faults;
 }
@@ -64,9 +61,6 @@ function storeFaults(tree: Tree): string[] {
 /** Warnings that need the whole configuration. */
 export function remarks(config: Config): string[] {
   const warnings = [...tagConflicts(config.tags)];
-  const mode = config.watchdog?.mode;
-  if (mode !== undefined && mode !== 'off')
-    warnings.push('watchdog is not supported yet: the hardware watchdog is not used');
   if (config.etcd3.cacert !== undefined && storeProtocol(config) === 'http') {
     warnings.push('etcd3.cacert has no effect: the protocol is http');
   }

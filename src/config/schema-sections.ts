@@ -3,7 +3,17 @@ import * as z from 'zod';
 import { connectAddress, listenAddress, parseAddress } from './address.ts';
 import { refused, unsupported, withoutEffect } from './marks.ts';
 import { dynamicSchema } from './schema-dynamic.ts';
-import { boolean, duration, integer, lines, oneOf, secret, text, toolOptions } from './values.ts';
+import {
+  boolean,
+  duration,
+  integer,
+  lines,
+  oneOf,
+  safetyMargin,
+  secret,
+  text,
+  toolOptions,
+} from './values.ts';
 
 export const logSchema = z
   .looseObject(
@@ -167,17 +177,28 @@ export const bootstrapSchema = z
 export const watchdogSchema = z
   .looseObject(
     {
-      mode: oneOf('off', 'automatic', 'required')
-        .default('automatic')
-        .meta({ description: 'The hardware watchdog is not used yet; required is refused.' }),
-      device: withoutEffect('the watchdog is not used yet'),
-      safety_margin: withoutEffect('the watchdog is not used yet'),
-      driver: withoutEffect('the watchdog is not used yet'),
+      mode: oneOf('off', 'automatic', 'required').default('automatic').meta({
+        description:
+          'automatic: used while this member leads, if it can be; required: without it this member does not lead. Default: automatic.',
+      }),
+      device: text('a device').default('/dev/watchdog').meta({
+        description: 'The daemon has to be allowed to write to it. Default: /dev/watchdog.',
+      }),
+      safety_margin: safetyMargin().default(5000).meta({
+        description:
+          'The watchdog resets the machine so long before the lease could end, seconds; -1: after half of ttl. PostgreSQL is stopped half a second before that. Default: 5.',
+      }),
+      driver: oneOf('default', 'testing').default('default').meta({
+        description: 'testing: the device is a FIFO, which is told what the kernel would be.',
+      }),
     },
     { error: 'a map' },
   )
-  .optional()
-  .meta({ description: 'The hardware watchdog.' });
+  .prefault({})
+  .meta({
+    description:
+      'The hardware watchdog, which resets the machine when nothing else stops PostgreSQL. Needs perl, and a device that waits in whole seconds.',
+  });
 
 export const tagsSchema = z
   .looseObject(

@@ -124,6 +124,15 @@ export function duration(minimumSeconds: number) {
   );
 }
 
+/** Milliseconds before the end of the lease; -1: half of ttl. */
+export function safetyMargin() {
+  return scalar('seconds, or -1 for half of ttl', (value) => {
+    if (Number(value) === -1) return -1;
+    const parsed = parseDuration(value);
+    return parsed !== undefined && parsed >= 0 ? parsed : undefined;
+  });
+}
+
 export function bytes(minimum: number) {
   return scalar(`bytes, or a number with kB, MB, GB or TB, at least ${minimum}`, (value) => {
     const parsed = parseBytes(value);

@@ -209,6 +209,7 @@ export const primary = (change: Partial<Snapshot> = {}): Snapshot => ({
   failsafeActive: false,
   systemIdentifier: SYSTEM_IDENTIFIER,
   guard: { state: 'armed', pid: 7 },
+  watchdog: { state: 'off', failure: null },
   ...change,
 });
 

@@ -143,7 +143,6 @@ tags: {nofailover: maybe}
   it.each([
     ['bootstrap.dcs.standby_cluster', { host: 'other' }],
     ['bootstrap.method', 'pgbackrest'],
-    ['watchdog.mode', 'required'],
     ['restapi.certfile', '/cert.pem'],
     ['etcd3.srv', 'example.org'],
     ['etcd3.proxy', 'http://proxy:1'],
@@ -169,6 +168,8 @@ tags: {nofailover: maybe}
     ['bootstrap.dcs.synchronous_mode', 'off'],
     ['etcd3.use_proxies', false],
     ['watchdog.mode', 'off'],
+    ['watchdog.mode', 'required'],
+    ['watchdog.safety_margin', -1],
     ['postgresql.callbacks', {}],
     ['bootstrap.dcs.failsafe_mode', false],
   ])('does not include %s: %j, which asks for nothing', (path, value) => {
@@ -198,11 +199,6 @@ tags: {nofailover: maybe}
 describe('what is not acted on', () => {
   it.each([
     ['restapi.ciphers', 'x', 'restapi.ciphers is not supported yet: '],
-    [
-      'watchdog.mode',
-      'automatic',
-      'watchdog is not supported yet: the hardware watchdog is not used',
-    ],
     ['log.dir', '/var/log', 'log.dir is not supported yet: lines go to standard output'],
     [
       'postgresql.create_replica_methods',

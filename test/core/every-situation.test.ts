@@ -307,6 +307,10 @@ function* synchronousSituations(): Generator<Observation> {
 
 function* all(): Generator<Observation> {
   yield* situations();
+  const watchdogFailure = 'the watchdog /dev/watchdog cannot be used: EIO';
+  for (const postgres of servers) yield given.leader({ postgres, watchdogFailure });
+  for (const postgres of servers)
+    yield given.contender({ postgres, peers: [given.peer('n3', 5001)] });
   yield* synchronousSituations();
 }
 

@@ -303,6 +303,7 @@ export const replica = (change: Partial<Observation> = {}): Observation => ({
   scheduledRestart: null,
   promise: null,
   stopping: false,
+  watchdogFailure: null,
   memory: memory({ lastRole: 'replica' }),
   ...change,
 });
