@@ -20,6 +20,7 @@ import type {
 import { pendingReasons, scheduledFields } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
 import type { LeaseKeeper } from './lease.ts';
+import type { Measures } from './measures.ts';
 import { PATRONI_PROTOCOL_VERSION, TENURE_VERSION } from './version.ts';
 
 export interface Snapshot {
@@ -51,6 +52,8 @@ export interface Snapshot {
   readonly failsafeActive: boolean;
   readonly systemIdentifier: string | null;
   readonly guard: GuardFacts;
+  /** Counts and times since this agent began; they go on changing. */
+  readonly measures: Measures;
 }
 
 export interface StatusSource {
@@ -73,6 +76,7 @@ export class Status implements StatusSource {
   readonly #guard: () => GuardFacts;
   readonly #scheduledRestart: () => ScheduledRestart | null;
   readonly #failsafe: () => boolean;
+  readonly #measures: Measures;
   readonly #listeners = new Set<() => void>();
   #settings: Settings;
   #cluster: ClusterView | null = null;
@@ -97,6 +101,7 @@ export class Status implements StatusSource {
       readonly guard: () => GuardFacts;
       readonly scheduledRestart: () => ScheduledRestart | null;
       readonly failsafe: () => boolean;
+      readonly measures: Measures;
     },
   ) {
     this.#identity = identity;
@@ -107,6 +112,7 @@ export class Status implements StatusSource {
     this.#guard = sources.guard;
     this.#scheduledRestart = sources.scheduledRestart;
     this.#failsafe = sources.failsafe;
+    this.#measures = sources.measures;
     this.#nextTickDue = sources.clock.now();
   }
 
@@ -199,6 +205,7 @@ export class Status implements StatusSource {
         sql?.systemIdentifier ??
         (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),
       guard: this.#guard(),
+      measures: this.#measures,
     };
   }
 

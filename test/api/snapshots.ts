@@ -8,6 +8,7 @@ import type {
   WalSenderFacts,
 } from '../../src/core/model.ts';
 import type { Settings, Tags } from '../../src/core/settings.ts';
+import { Measures } from '../../src/measures.ts';
 import type { Snapshot } from '../../src/status.ts';
 
 export const NOW = 1_000_000;
@@ -209,6 +210,7 @@ export const primary = (change: Partial<Snapshot> = {}): Snapshot => ({
   failsafeActive: false,
   systemIdentifier: SYSTEM_IDENTIFIER,
   guard: { state: 'armed', pid: 7 },
+  measures: new Measures(),
   ...change,
 });
 
