@@ -6,6 +6,7 @@ import { recordedHistory } from './core/history.ts';
 import type { ClusterView, Observation, Step } from './core/model.ts';
 import type { NamesInForce } from './core/streaming.ts';
 import type { Failsafe } from './failsafe/failsafe.ts';
+import type { Measures } from './measures.ts';
 import type { Leadership, Store } from './store/store.ts';
 import { clusterOf, refuseUnless, StepRefused, Work, type WorkOptions } from './work.ts';
 
@@ -14,6 +15,7 @@ export { StepRefused } from './work.ts';
 export interface ActOptions extends WorkOptions {
   readonly store: Store;
   readonly failsafe: Pick<Failsafe, 'standing'>;
+  readonly measures: Pick<Measures, 'elected'>;
   /** What becomes `/config` of a new cluster. */
   readonly initialConfig: () => Readonly<Record<string, unknown>>;
   /** `/history` is up to date for this timeline. */
@@ -52,7 +54,7 @@ export class Act {
       case 'campaign':
       case 'claim':
       case 'takeOver':
-        return this.#takeKey(step, clusterOf(seen));
+        return this.#takeKey(step, clusterOf(seen), seen.memory.leaderlessSince);
       case 'resign':
         return this.#resign(step);
       case 'startJob':
@@ -166,8 +168,9 @@ export class Act {
   async #takeKey(
     step: Extract<Step, { do: 'campaign' | 'claim' | 'takeOver' }>,
     cluster: ClusterView,
+    freeSince: number | null,
   ): Promise<void> {
-    const { lease, store, name, journal, failsafe } = this.#options;
+    const { lease, store, name, journal, failsafe, measures, clock } = this.#options;
     const seenTimelines = cluster.timelines?.modRevision ?? 0;
     if (step.do === 'claim') {
       const claimed = await store.claimTimeline(
@@ -187,6 +190,7 @@ export class Act {
         ? await lease.campaign(step.claim, seenTimelines, () => this.#recordWin(step.claim))
         : await lease.takeOver(step.modRevision);
     if (!result.won) throw new StepRefused(`Could not take out TTL lock: ${result.why}`);
+    if (step.do === 'campaign') measures.elected(freeSince, clock.now());
     await journal.leading(lease.facts().leaseId);
   }
 

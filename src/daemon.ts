@@ -22,11 +22,13 @@ import { linuxWatchdog, testingWatchdog } from './fence/watchdog-device.ts';
 import { WatchdogKeeper } from './fence/watchdog-keeper.ts';
 import { Journal } from './journal.ts';
 import type { Exit } from './loop.ts';
+import { Measures } from './measures.ts';
 import { HttpPeers } from './peers.ts';
 import { Policy } from './policy.ts';
 import { Callbacks } from './postgres/callbacks.ts';
 import { LocalPostgres } from './postgres/local.ts';
 import type { Log } from './postgres/options.ts';
+import { toolCounts } from './postgres/run.ts';
 import { localScripts } from './postgres/scripts.ts';
 import type { ToolName } from './postgres/tools.ts';
 import { Runtime, type Say } from './runtime.ts';
@@ -41,7 +43,8 @@ export class Daemon {
   readonly #store: ClusterStore;
   readonly #journal: Journal;
   readonly #runtime: Runtime;
-  readonly #clock: Clock = new RealClock();
+  readonly #measures = new Measures(toolCounts);
+  readonly #clock: Clock = new RealClock((ms) => this.#measures.lateness.observe(ms));
   readonly #peers = new HttpPeers(() => this.#access.credentials);
   #access: ReturnType<typeof restAccess>;
 
@@ -54,12 +57,16 @@ export class Daemon {
     this.#policy = new Policy(config, say);
     const log: Log = (level, text) => say(level === 'warn' ? 'warning' : level, text);
     this.#postgres = new LocalPostgres({ ...postgresOptions(config), clock, log });
-    this.#store = new ClusterStore(new EtcdKeyValueStore(storeOptions(config), clock), {
-      namespace: config.namespace,
-      scope: config.scope,
-      clock,
-      retryTimeoutMs: this.#policy.settings.retryTimeoutMs,
-    });
+    const onCall = this.#measures.request.bind(this.#measures);
+    this.#store = new ClusterStore(
+      new EtcdKeyValueStore({ ...storeOptions(config), onCall }, clock),
+      {
+        namespace: config.namespace,
+        scope: config.scope,
+        clock,
+        retryTimeoutMs: this.#policy.settings.retryTimeoutMs,
+      },
+    );
     this.#journal = new Journal(config.tenure.state_dir, (text) => say('warning', text));
     if (config.tenure.guard === 'off')
       say(
@@ -91,6 +98,7 @@ export class Daemon {
       tell: (event) => callbacks.tell(event),
       scripts: localScripts(() => this.#policy.scripts, clock, log),
       say,
+      measures: this.#measures,
       onSeen: () => this.#policy.saveCache(),
     });
   }

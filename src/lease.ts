@@ -10,6 +10,7 @@ import {
   memberRenewalMs,
   renewalTimeoutMs,
 } from './core/timing.ts';
+import type { Measures } from './measures.ts';
 import { LeaseGone } from './store/keyvalue.ts';
 import type { CampaignResult, Leadership, StatusContent, Store } from './store/store.ts';
 
@@ -41,6 +42,7 @@ export interface LeaseKeeperOptions {
   readonly healthy: () => boolean;
   /** A leader's renewal has failed: from here on other proof has to be looked for (contract 5.4). */
   readonly onMissed: () => void;
+  readonly measures?: Pick<Measures, 'renewals'>;
   /** Leadership is proven again, or over. */
   readonly onSettled: () => void;
 }
@@ -320,6 +322,7 @@ export class LeaseKeeper {
     // A campaign or a resignation meanwhile has made this answer meaningless.
     if (this.#leadership !== leadership) return;
     if (renewal.proven) {
+      this.#options.measures?.renewals.observe(this.#options.clock.now() - sentAt);
       this.#deadline = leaseDeadline(sentAt, Math.min(this.#grantedMs, renewal.ttlSeconds * 1000));
       this.#options.onDeadline(this.#deadline, this.#ttlMs, true);
       this.#options.onSettled();

@@ -12,6 +12,7 @@ import type { Failsafe } from './failsafe/failsafe.ts';
 import type { Fence } from './fence/fence.ts';
 import type { Jobs } from './jobs.ts';
 import type { LeaseKeeper } from './lease.ts';
+import type { Measures } from './measures.ts';
 import { remember } from './memory.ts';
 import type { NodeJournal } from './node-journal.ts';
 import { complete, look, type Seen, type Sources } from './observe.ts';
@@ -39,6 +40,7 @@ export interface LoopOptions {
   readonly publisher: Publisher;
   readonly journal: NodeJournal;
   readonly memory: Memory;
+  readonly measures: Measures;
   readonly settings: () => Settings;
   /** Effective policy may have changed with what was read. A text: the daemon must not go on. */
   readonly onSeen: (seen: Seen) => Promise<string | null>;
@@ -109,13 +111,15 @@ export class Loop {
 
   /** Ticks until a decision says to exit. Never rejects. */
   async run(): Promise<Exit> {
-    const { clock, status } = this.#options;
+    const { clock, status, measures } = this.#options;
     for (;;) {
       // Hints that come while the tick runs are about things it may have missed.
       if (this.#wake.signal.aborted) this.#wake = new AbortController();
+      const begun = clock.now();
       const { exit, waitMs, decision } = await this.#guardedTick();
       if (exit !== null) return exit;
       this.#lastTick = clock.now();
+      measures.ticks.observe(this.#lastTick - begun);
       status.decided(decision, clock.now() + waitMs);
       await clock.wait(
         this.#givingAway() ? Math.min(waitMs, GIVING_AWAY_MS) : waitMs,
@@ -185,7 +189,7 @@ export class Loop {
       watchdogFailure: this.#options.fence.watchdog.failure,
       memory: this.#memory,
     });
-    const decision = decide(observation);
+    const decision = this.#decide(observation);
     this.#withdraw(decision);
     this.#tell(decision, observation);
     status.decided(decision, sources.clock.now() + decision.wakeInMs);
@@ -198,6 +202,14 @@ export class Loop {
       waitMs: done ? decision.wakeInMs : AFTER_FAILURE_MS,
       decision,
     };
+  }
+
+  #decide(observation: Observation): Decision {
+    const { clock, measures } = this.#options;
+    const begun = clock.now();
+    const decision = decide(observation);
+    measures.decisions.observe(clock.now() - begun);
+    return decision;
   }
 
   /** Long before a leader key is bound to it: after a campaign clients would wait for the disk (F3). */

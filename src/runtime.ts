@@ -6,6 +6,7 @@
 import { Act } from './act.ts';
 import { isOurs, mayBeOurs, perhapsPrimary } from './belonging.ts';
 import type { Clock } from './clock.ts';
+import { isOurs, mayBeOurs, perhapsPrimary } from './core/belonging.ts';
 import type { CallbackEvent } from './core/events.ts';
 import type { ClusterView, JobState } from './core/model.ts';
 import { parseScheduled } from './core/published.ts';
@@ -17,6 +18,7 @@ import type { Watchdog } from './fence/watchdog.ts';
 import { Jobs } from './jobs.ts';
 import { LeaseKeeper } from './lease.ts';
 import { type Exit, Loop } from './loop.ts';
+import { Measures } from './measures.ts';
 import { newMemory } from './memory.ts';
 import type { NodeJournal } from './node-journal.ts';
 import type { Seen } from './observe.ts';
@@ -62,6 +64,8 @@ export interface RuntimeOptions {
   /** Told of what becomes of PostgreSQL; returns at once. Absent: nobody is told. */
   readonly tell?: (event: CallbackEvent) => void;
   readonly say: Say;
+  /** Where times and counts go; absent: into new ones. */
+  readonly measures?: Measures;
   /** After every look that found this cluster's data directory. */
   readonly onSeen?: () => Promise<void>;
 }
@@ -83,6 +87,7 @@ export class Runtime {
   readonly #jobs: Jobs;
   readonly #lease: LeaseKeeper;
   readonly #fence: Fence;
+  readonly #measures: Measures;
   #loop: Loop | null = null;
   #fresh: Promise<void> | null = null;
   #freshAt = Number.NEGATIVE_INFINITY;
@@ -98,9 +103,11 @@ export class Runtime {
     this.#options = options;
     const { clock, store, postgres, policy, identity, say } = options;
     this.#telling = new Telling((event) => options.tell?.(event));
+    this.#measures = options.measures ?? new Measures();
     this.requests = new Requests((why) => this.hint(why));
     const onEnd = (job: JobState): void => {
       const ok = job.outcome?.ok !== false;
+      this.#measures.worked(job);
       say(ok ? 'info' : 'warning', `${job.kind} ${job.detail}: ${job.outcome?.why ?? ''}`);
       this.hint(`${job.kind} has ended`);
     };
@@ -120,8 +127,12 @@ export class Runtime {
         else this.#fence.arm(deadline, ttlMs);
       },
       healthy: () => this.#healthy(),
-      onMissed: () => this.failsafe.missed(),
+      onMissed: () => {
+        this.#measures.renewalsMissed += 1;
+        this.failsafe.missed();
+      },
       onSettled: () => this.failsafe.settled(),
+      measures: this.#measures,
     });
     this.failsafe = new Failsafe({
       ...options,
@@ -154,6 +165,7 @@ export class Runtime {
       watchdog: () => this.#fence.watchdog,
       scheduledRestart: () => this.requests.scheduled,
       failsafe: () => this.failsafe.active,
+      measures: this.#measures,
     });
   }
 
@@ -279,6 +291,7 @@ export class Runtime {
       requests,
       failsafe,
       fence,
+      measures: this.#measures,
     };
     const act = new Act({
       ...common,

@@ -21,6 +21,7 @@ import type {
 import { pendingReasons, scheduledFields } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
 import type { LeaseKeeper } from './lease.ts';
+import type { Measures } from './measures.ts';
 import { PATRONI_PROTOCOL_VERSION, TENURE_VERSION } from './version.ts';
 
 export interface Snapshot {
@@ -53,6 +54,8 @@ export interface Snapshot {
   readonly systemIdentifier: string | null;
   readonly guard: GuardFacts;
   readonly watchdog: WatchdogFacts;
+  /** Counts and times since this agent began; they go on changing. */
+  readonly measures: Measures;
 }
 
 export interface StatusSource {
@@ -76,6 +79,7 @@ export class Status implements StatusSource {
   readonly #watchdog: () => WatchdogFacts;
   readonly #scheduledRestart: () => ScheduledRestart | null;
   readonly #failsafe: () => boolean;
+  readonly #measures: Measures;
   readonly #listeners = new Set<() => void>();
   #settings: Settings;
   #cluster: ClusterView | null = null;
@@ -101,6 +105,7 @@ export class Status implements StatusSource {
       readonly watchdog: () => WatchdogFacts;
       readonly scheduledRestart: () => ScheduledRestart | null;
       readonly failsafe: () => boolean;
+      readonly measures: Measures;
     },
   ) {
     this.#identity = identity;
@@ -112,6 +117,7 @@ export class Status implements StatusSource {
     this.#watchdog = sources.watchdog;
     this.#scheduledRestart = sources.scheduledRestart;
     this.#failsafe = sources.failsafe;
+    this.#measures = sources.measures;
     this.#nextTickDue = sources.clock.now();
   }
 
@@ -205,6 +211,7 @@ export class Status implements StatusSource {
         (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),
       guard: this.#guard(),
       watchdog: this.#watchdog(),
+      measures: this.#measures,
     };
   }
 

@@ -1,6 +1,7 @@
 /** A member that asks to leave `/sync` says so in its member key, whatever its tags are (contract 5.12). */
 import { expect, it } from 'vitest';
 import { RealClock } from '../src/clock.ts';
+import { Measures } from '../src/measures.ts';
 import { Status } from '../src/status.ts';
 import * as given from './core/observations.ts';
 
@@ -20,6 +21,7 @@ it('publishes nosync while it asks, and its own tags again afterwards', () => {
     watchdog: () => ({ state: 'off', failure: null }),
     scheduledRestart: () => null,
     failsafe: () => false,
+    measures: new Measures(),
   });
   expect(status.record(true).tags).toEqual(tags);
   status.withdrawing = true;

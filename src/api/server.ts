@@ -47,6 +47,9 @@ const FRESH_MS = 500;
 /** Time that running requests have to end when the API closes; close() promises 300 ms. */
 const CLOSE_GRACE_MS = 150;
 
+/** With the version of Prometheus's text format, which `/metrics` has (C-3.1, C-4). */
+const PLAIN_TEXT = 'text/plain; version=0.0.4; charset=utf-8';
+
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
 /** Opens the REST API. @throws ApiListenError when the address cannot be opened */
@@ -150,7 +153,9 @@ function answering(source: StatusSource, view: View): Handler {
     if (body === null || request.method === 'HEAD' || request.method === 'OPTIONS') {
       return reply.send();
     }
-    return reply.type('application/json').send(JSON.stringify(body()));
+    const content = body();
+    if (typeof content === 'string') return reply.type(PLAIN_TEXT).send(content);
+    return reply.type('application/json').send(JSON.stringify(content));
   };
 }
 

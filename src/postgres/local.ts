@@ -13,7 +13,7 @@ import { localSession, withOwnSession } from './localsession.ts';
 import { Looker } from './look.ts';
 import { Markers } from './markers.ts';
 import { type LocalPostgresOptions, parseListen, placesOf } from './options.ts';
-import { ctlTimeout, databaseOf, type Parts, readControl } from './parts.ts';
+import { ctlTimeout, databaseOf, type Parts, readControl, wrongVersion } from './parts.ts';
 import {
   type BootstrapOutcome,
   type Postgres,
@@ -96,10 +96,16 @@ export class LocalPostgres implements Postgres {
     return this.#working ? { ...facts, interrupted: null } : facts;
   }
 
-  /** Programs that are nowhere, one line each. Asked at start, not when a failover needs them. */
+  /**
+   * Programs that are nowhere or do not belong to the data directory, one line each. Asked at start,
+   * not when a failover needs them.
+   */
   async missingTools(wanted: readonly ToolName[]): Promise<readonly string[]> {
     const version = await dataVersion(this.#parts.places).catch(() => null);
-    return this.#parts.tools.missing(wanted, version);
+    const missing = this.#parts.tools.missing(wanted, version);
+    if (version === null || missing.length > 0) return missing;
+    const wrong = await wrongVersion(this.#parts, version);
+    return wrong === null ? [] : [wrong];
   }
 
   async askUpstream(

@@ -46,6 +46,12 @@ export interface RunResult {
 }
 
 const running = new Set<number>();
+let started = 0;
+
+/** How many tools run now, and how many were started since this process began. */
+export function toolCounts(): { readonly running: number; readonly started: number } {
+  return { running: running.size, started };
+}
 
 /** Sessions of the tools that run now. */
 export function toolSessions(): ReadonlySet<number> {
@@ -92,6 +98,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
   const { pid } = child;
   const events = child.nodeChildProcess;
   if (pid !== undefined) running.add(pid);
+  started += 1;
   const stdout = new Tail();
   const stderr = new Tail(request.onLine);
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));

@@ -23,7 +23,11 @@ export interface EtcdOptions {
   readonly username?: string;
   readonly password?: string;
   readonly tls?: Tls;
+  /** Told of each call when it is over: how it went and how long it took, all endpoints together, ms. */
+  readonly onCall?: (kind: CallKind, outcome: CallOutcome, ms: number) => void;
 }
+
+export type CallOutcome = 'answered' | 'refused' | 'failed';
 
 export type { CallKind } from './keyvalue.ts';
 
@@ -41,6 +45,7 @@ export class Endpoints {
   readonly #endpoints: readonly Endpoint[];
   readonly #histories: Histories;
   readonly #closing = new AbortController();
+  readonly #onCall: EtcdOptions['onCall'];
   #preferred = 0;
 
   /** @throws Error when there is no URL. */
@@ -51,6 +56,7 @@ export class Endpoints {
       username === undefined ? null : { username, password: password ?? '' };
     this.#endpoints = options.urls.map((url) => new Endpoint(url, options.tls ?? {}, login));
     this.#clock = clock;
+    this.#onCall = options.onCall;
     this.#histories = new Histories(clock, this.#endpoints.length);
   }
 
@@ -64,6 +70,24 @@ export class Endpoints {
    * @throws StoreUnavailable, StoreRefused, LeaseGone
    */
   async call<T extends { readonly header: IResponseHeader }>(
+    what: string,
+    kind: CallKind,
+    options: CallOptions,
+    attempt: Attempt<T>,
+  ): Promise<T> {
+    const from = this.#clock.now();
+    let outcome: CallOutcome = 'answered';
+    try {
+      return await this.#call(what, kind, options, attempt);
+    } catch (error) {
+      outcome = error instanceof StoreUnavailable ? 'failed' : 'refused';
+      throw error;
+    } finally {
+      this.#onCall?.(kind, outcome, this.#clock.now() - from);
+    }
+  }
+
+  async #call<T extends { readonly header: IResponseHeader }>(
     what: string,
     kind: CallKind,
     options: CallOptions,

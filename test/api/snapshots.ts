@@ -8,6 +8,7 @@ import type {
   WalSenderFacts,
 } from '../../src/core/model.ts';
 import type { Settings, Tags } from '../../src/core/settings.ts';
+import { Measures } from '../../src/measures.ts';
 import type { Snapshot } from '../../src/status.ts';
 
 export const NOW = 1_000_000;
@@ -210,6 +211,7 @@ export const primary = (change: Partial<Snapshot> = {}): Snapshot => ({
   systemIdentifier: SYSTEM_IDENTIFIER,
   guard: { state: 'armed', pid: 7 },
   watchdog: { state: 'off', failure: null },
+  measures: new Measures(),
   ...change,
 });
 
