@@ -142,7 +142,6 @@ tags: {nofailover: maybe}
 
   it.each([
     ['bootstrap.dcs.standby_cluster', { host: 'other' }],
-    ['bootstrap.method', 'pgbackrest'],
     ['watchdog.mode', 'required'],
     ['restapi.certfile', '/cert.pem'],
     ['etcd3.srv', 'example.org'],
@@ -202,17 +201,6 @@ describe('what is not acted on', () => {
       'watchdog.mode',
       'automatic',
       'watchdog is not supported yet: the hardware watchdog is not used',
-    ],
-    ['log.dir', '/var/log', 'log.dir is not supported yet: lines go to standard output'],
-    [
-      'postgresql.create_replica_methods',
-      ['pgbackrest', 'basebackup'],
-      'postgresql.create_replica_methods: pgbackrest is not supported yet: ',
-    ],
-    [
-      'bootstrap.dcs.slots',
-      { a: { type: 'physical' } },
-      'bootstrap.dcs.slots is not supported yet: ',
     ],
     [
       'postgresql.use_slots',
