@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { type Config, ConfigError, type Loaded, loadConfig, secretsOf } from './config/index.ts';
 import { Daemon } from './daemon.ts';
-import { createLogger, logOptions } from './log.ts';
+import { createLogger, logOptions, type RootLogger } from './log.ts';
 import { PostgresError } from './postgres/postgres.ts';
 import type { Say } from './runtime.ts';
 import { TENURE_VERSION } from './version.ts';
@@ -60,7 +60,8 @@ function readConfig(path: string | undefined): Loaded | null {
 
 async function serve(path: string | undefined, { config, warnings }: Loaded): Promise<number> {
   const log = logOptions(config.log);
-  const logger = createLogger({ ...log.options, secrets: secretsOf(config) });
+  const logger = openLog({ ...log.options, secrets: secretsOf(config) });
+  if (logger === null) return 1;
   const say: Say = (level, text) => logger[level](text);
   for (const warning of [...warnings, ...log.warnings]) say('warning', warning);
   say(
@@ -78,6 +79,7 @@ async function serve(path: string | undefined, { config, warnings }: Loaded): Pr
     const reloaded = reloadConfig(path, say);
     if (reloaded === null) return;
     logger.hide(secretsOf(reloaded.config));
+    logger.setLevel(reloaded.config.log.level);
     for (const warning of reloaded.warnings) say('warning', warning);
     void daemon.reload(reloaded.config);
   });
@@ -89,6 +91,16 @@ async function serve(path: string | undefined, { config, warnings }: Loaded): Pr
   say(exit.code === 0 ? 'info' : 'critical', exit.message);
   await logger.close();
   return exit.code;
+}
+
+function openLog(options: Parameters<typeof createLogger>[0]): RootLogger | null {
+  try {
+    return createLogger(options);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`tenure: log.dir cannot be used: ${why}\n`);
+    return null;
+  }
 }
 
 /** What cannot work at all, such as a missing binary, is said once and ends the start. */

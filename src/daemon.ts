@@ -73,7 +73,7 @@ export class Daemon {
         'warning',
         'tenure.guard is off: nothing stops PostgreSQL while the daemon is dead or stopped',
       );
-    const { connect_address: server, database } = config.postgresql;
+    const { connect_address: server, proxy_address: proxy, database } = config.postgresql;
     const callbacks = new Callbacks({
       commands: () => this.#policy.scripts.callbacks,
       scope: config.scope,
@@ -85,6 +85,7 @@ export class Daemon {
         scope: config.scope,
         name: config.name,
         connUrl: `postgres://${addressText(server)}/${database}`,
+        ...(proxy && { proxyUrl: `postgres://${addressText(proxy)}/${database}` }),
         apiUrl: `http://${addressText(config.restapi.connect_address)}/patroni`,
       },
       clock,

@@ -4,7 +4,7 @@
  */
 import type { Clock } from './clock.ts';
 import type { ClusterView, MemberRecord, Observation } from './core/model.ts';
-import { publishedSlots } from './core/slots.ts';
+import { publishedSlots, retainedSlots } from './core/slots.ts';
 import type { FailsafeList } from './failsafe/list.ts';
 import type { LeaseKeeper } from './lease.ts';
 import type { Status } from './status.ts';
@@ -74,7 +74,7 @@ export class Publisher {
     await store.writeStatus(leadership, {
       optime: sql.currentLsn,
       slots,
-      retainSlots: Object.keys(slots),
+      retainSlots: retainedSlots(seen),
     });
     this.#statusAt = clock.now();
   }

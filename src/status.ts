@@ -63,11 +63,18 @@ export interface StatusSource {
   snapshot(): Snapshot;
 }
 
+/** What only readers of the member key itself care about. */
+interface Published {
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
 export interface Identity {
   readonly scope: string;
   readonly name: string;
   readonly connUrl: string;
   readonly apiUrl: string;
+  /** A pool or proxy in front of PostgreSQL, for clients; absent: none. */
+  readonly proxyUrl?: string;
 }
 
 export class Status implements StatusSource {
@@ -216,7 +223,7 @@ export class Status implements StatusSource {
   }
 
   /** What `members/<name>` should say (contract 2.5). */
-  record(checkpointDone: boolean): MemberRecord {
+  record(checkpointDone: boolean): MemberRecord & Published {
     const now = this.snapshot();
     const sql = now.postgres?.sql.known === true ? now.postgres.sql.value : null;
     const received = sql === null ? null : Math.max(sql.receiveLsn ?? 0, sql.replayLsn ?? 0);
@@ -242,6 +249,7 @@ export class Status implements StatusSource {
       timeline: sql?.timeline ?? null,
       pause: now.paused,
       tenure: { version: TENURE_VERSION, incarnation: now.postgres?.incarnation ?? null },
+      ...(this.#identity.proxyUrl && { extra: { proxy_url: this.#identity.proxyUrl } }),
     };
   }
 

@@ -1,10 +1,13 @@
 /** The configuration cut for each part of the daemon, in the part's own words. */
 import { readFileSync } from 'node:fs';
 import type { WatchdogPolicy } from '../core/watchdog.ts';
+import type { BootstrapMethod } from '../postgres/options.ts';
 import { type Address, addressText, type ListenAddress, parseAddress } from './address.ts';
 import { ConfigError } from './errors.ts';
 import type { Config } from './load.ts';
-import type { ToolOption } from './values.ts';
+import { isTree, type Tree } from './merge.ts';
+import { methodOf } from './methods.ts';
+import { parseBoolean, settingText, toolOptionList } from './values.ts';
 
 /** What a client of etcd has to be told. */
 export interface StoreOptions {
@@ -72,12 +75,33 @@ export function postgresOptions(config: Config) {
     replication: credentials(replication),
     ...(rewind ? { rewind: credentials(rewind) } : {}),
     database: postgresql.database,
-    initdb: options(bootstrap?.initdb ?? []),
+    initdb: toolOptionList(bootstrap?.initdb ?? []),
     ...given('bootstrapPgHba', bootstrap?.pg_hba),
     ...given('postBootstrap', script),
-    basebackup: options(postgresql.basebackup ?? []),
+    ...given('bootstrapMethod', bootstrapMethod(config)),
     useUnixSocket: postgresql.use_unix_socket,
     ctlTimeoutMs: postgresql.pg_ctl_timeout,
+  };
+}
+
+/** Undefined: initdb. */
+function bootstrapMethod({ bootstrap }: Config): BootstrapMethod | undefined {
+  if (bootstrap === undefined || bootstrap.method === 'initdb') return undefined;
+  const section = bootstrap[bootstrap.method];
+  const words: Tree = isTree(section) ? section : {};
+  const recovery = isTree(words.recovery_conf) ? words.recovery_conf : null;
+  return {
+    program: methodOf(bootstrap.method, section),
+    recoveryConf:
+      recovery === null
+        ? null
+        : Object.fromEntries(
+            Object.entries(recovery).map(([name, value]) => [
+              name.toLowerCase(),
+              settingText(value as string),
+            ]),
+          ),
+    keepRecoveryConf: parseBoolean(words.keep_existing_recovery_conf) ?? false,
   };
 }
 
@@ -153,12 +177,6 @@ function credentials(
     username: user.username,
     ...Object.fromEntries(rest.map((key) => [key, String(user[key])])),
   };
-}
-
-function options(
-  list: readonly ToolOption[],
-): readonly (string | Readonly<Record<string, string>>)[] {
-  return list.map(({ name, value }) => (value === null ? name : { [name]: value }));
 }
 
 function named(names: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {

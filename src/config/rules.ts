@@ -2,6 +2,7 @@
 import { faultLine, valueAt } from './errors.ts';
 import type { Config } from './load.ts';
 import type { Tree } from './merge.ts';
+import { methodFaults, methodSections } from './methods.ts';
 import { tagConflicts } from './tags.ts';
 
 /** Values with which the daemon does not start: acting as if they were not there could cost data. */
@@ -17,12 +18,9 @@ export function refusals(tree: Tree): string[] {
       'not set (standby clusters are not supported yet: a second primary would be made)',
     );
   }
-  const method = at('bootstrap', 'method');
-  if (method !== undefined && method !== 'initdb') {
-    refuse(
-      ['bootstrap', 'method'],
-      'initdb (other methods are not supported yet: an empty cluster would take the place of yours)',
-    );
+  for (const [section, name] of methodSections(tree)) {
+    for (const [key, allowed] of methodFaults(at(section, name), section === 'bootstrap'))
+      refuse(key === '' ? [section, name] : [section, name, key], allowed);
   }
   faults.push(...storeFaults(tree));
   return faults;
@@ -63,13 +61,6 @@ export function remarks(config: Config): string[] {
   const warnings = [...tagConflicts(config.tags)];
   if (config.etcd3.cacert !== undefined && storeProtocol(config) === 'http') {
     warnings.push('etcd3.cacert has no effect: the protocol is http');
-  }
-  const methods = config.postgresql.create_replica_methods ?? ['basebackup'];
-  const others = methods.filter((method) => method !== 'basebackup');
-  if (others.length > 0) {
-    warnings.push(
-      `postgresql.create_replica_methods: ${others.join(', ')} is not supported yet: replicas are made with pg_basebackup`,
-    );
   }
   return warnings;
 }

@@ -5,7 +5,9 @@ import { refused, unsupported, withoutEffect } from './marks.ts';
 import { dynamicSchema } from './schema-dynamic.ts';
 import {
   boolean,
+  bytes,
   duration,
+  fileMode,
   integer,
   lines,
   oneOf,
@@ -25,8 +27,9 @@ export const logSchema = z
         .default('INFO')
         .meta({ description: 'Lowest level that is written. Default: INFO.' }),
       format: z.unknown().optional().meta({
-        description: 'Layout of plain lines, such as %(asctime)s %(levelname)s: %(message)s.',
-        allowed: 'text',
+        description:
+          'Layout of plain lines, such as %(asctime)s %(levelname)s: %(message)s; for type json a list of fields, such as [message, {levelname: level}].',
+        allowed: 'text or a list',
       }),
       dateformat: text()
         .optional()
@@ -40,16 +43,25 @@ export const logSchema = z
       ),
       traceback_level: withoutEffect('errors are always written with their cause'),
       deduplicate_heartbeat_logs: withoutEffect('only changes are written anyway'),
-      dir: unsupported('lines go to standard output'),
-      file_size: unsupported('lines go to standard output'),
-      file_num: unsupported('lines go to standard output'),
-      mode: unsupported('lines go to standard output'),
-      loggers: unsupported('there is one level for all'),
+      dir: text('a folder').optional().meta({
+        description:
+          'Folder of the log: patroni.log, and full ones as patroni.log.1 and so on. Not set: lines go to standard output.',
+      }),
+      file_size: bytes(1024)
+        .optional()
+        .meta({ description: 'Size from which on the next file is begun. Default: 25000000.' }),
+      file_num: integer(0, 1000).optional().meta({
+        description: 'Full files that are kept; 0: one file that grows for ever. Default: 4.',
+      }),
+      mode: fileMode()
+        .optional()
+        .meta({ description: 'Mode of the files, whatever the umask is. Default: 0600.' }),
+      loggers: unsupported('it names parts of a Python program; log.level is for everything here'),
     },
     { error: 'a map' },
   )
   .prefault({})
-  .meta({ description: 'The log, on standard output.' });
+  .meta({ description: 'The log, on standard output unless log.dir is set.' });
 
 /** An address or a network: a host name could be looked up to anything at the moment of asking. */
 const network =
@@ -155,7 +167,10 @@ export const bootstrapSchema = z
       dcs: dynamicSchema.prefault({}).meta({
         description: 'What /config begins with when the cluster is created. Of no effect later.',
       }),
-      method: text().default('initdb').meta({ description: 'Only initdb.' }),
+      method: text().default('initdb').meta({
+        description:
+          'initdb, or the name of a section with command, no_params, recovery_conf, keep_existing_recovery_conf and options for the command: a program that fills data_dir. Default: initdb.',
+      }),
       initdb: toolOptions().default([]).meta({ description: 'Options for initdb.' }),
       pg_hba: lines().optional().meta({
         description: 'Lines added to pg_hba.conf at bootstrap, if postgresql.pg_hba is not set.',

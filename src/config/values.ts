@@ -148,6 +148,18 @@ export function integer(minimum: number, maximum = Number.MAX_SAFE_INTEGER) {
   });
 }
 
+/** YAML reads `0640` as octal; a text is octal too. */
+export function fileMode() {
+  return scalar('a mode such as 0640, at most 0777', (value) => {
+    const read = typeof value === 'string' ? octal(value) : parseInteger(value);
+    return read !== undefined && read >= 0 && read <= 0o777 ? read : undefined;
+  });
+}
+
+function octal(text: string): number | undefined {
+  return /^(?:0o?)?[0-7]{1,4}$/.test(text) ? Number.parseInt(text.replace('o', ''), 8) : undefined;
+}
+
 /** A PostgreSQL setting as its configuration file wants it. */
 export function settingText(value: Plain): string {
   if (typeof value === 'boolean') return value ? 'on' : 'off';
@@ -192,6 +204,13 @@ export function toolOptions() {
       (Array.isArray(options) ? options : [options]).flatMap(optionsOf),
     )
     .meta({ allowed });
+}
+
+/** As the tools' own part takes them. */
+export function toolOptionList(
+  list: readonly ToolOption[],
+): readonly (string | Readonly<Record<string, string>>)[] {
+  return list.map(({ name, value }) => (value === null ? name : { [name]: value }));
 }
 
 function optionsOf(entry: string | Readonly<Record<string, Plain>>): ToolOption[] {

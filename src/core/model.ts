@@ -195,6 +195,8 @@ export interface Memory {
   readonly silence: Silence;
   /** Since when this member has been asking to leave `/sync`; null while it is not. */
   readonly withdrawingSince: number | null;
+  /** Slots that are or were a member's: when it was last in the store. */
+  readonly memberSlots: Readonly<Record<string, number>>;
 }
 
 /** One concrete thing to do. Nothing is left to choose when acting. */

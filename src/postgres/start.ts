@@ -28,6 +28,8 @@ export interface StartRequest {
   readonly timeoutMs: number;
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** Instead of what a start as that role writes to disk. */
+  readonly prepare?: () => Promise<void>;
 }
 
 /** @throws PostgresError it ended at once, or is not up in time (then it goes on starting) */
@@ -44,7 +46,8 @@ export async function startServer(parts: Parts, request: StartRequest): Promise<
   await removeStalePid(parts);
   const file = await toolFor(parts, 'postgres');
   request.progress('writing its configuration');
-  if (request.as === 'standby') await prepareStandby(parts, request.upstream);
+  if (request.prepare !== undefined) await request.prepare();
+  else if (request.as === 'standby') await prepareStandby(parts, request.upstream);
   else await preparePrimary(parts);
   if (request.signal.aborted) throw new PostgresError('the start was cancelled');
   const logs = await noteLogs(places);

@@ -38,6 +38,8 @@ export const settings = (change: Partial<Settings> = {}): Settings => ({
   primaryStopTimeoutMs: 0,
   maximumTimelinesHistory: 0,
   memberSlotsTtlMs: 1_800_000,
+  permanentSlots: [],
+  ignoreSlots: [],
   useSlots: true,
   usePgRewind: true,
   removeDataDirectoryOnRewindFailure: false,

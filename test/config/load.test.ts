@@ -142,7 +142,6 @@ tags: {nofailover: maybe}
 
   it.each([
     ['bootstrap.dcs.standby_cluster', { host: 'other' }],
-    ['bootstrap.method', 'pgbackrest'],
     ['restapi.certfile', '/cert.pem'],
     ['etcd3.srv', 'example.org'],
     ['etcd3.proxy', 'http://proxy:1'],
@@ -199,17 +198,6 @@ tags: {nofailover: maybe}
 describe('what is not acted on', () => {
   it.each([
     ['restapi.ciphers', 'x', 'restapi.ciphers is not supported yet: '],
-    ['log.dir', '/var/log', 'log.dir is not supported yet: lines go to standard output'],
-    [
-      'postgresql.create_replica_methods',
-      ['pgbackrest', 'basebackup'],
-      'postgresql.create_replica_methods: pgbackrest is not supported yet: ',
-    ],
-    [
-      'bootstrap.dcs.slots',
-      { a: { type: 'physical' } },
-      'bootstrap.dcs.slots is not supported yet: ',
-    ],
     [
       'postgresql.use_slots',
       true,

@@ -43,6 +43,8 @@ export const settings = (change: Partial<Settings> = {}): Settings => ({
   primaryStopTimeoutMs: 0,
   maximumTimelinesHistory: 0,
   memberSlotsTtlMs: 1_800_000,
+  permanentSlots: [],
+  ignoreSlots: [],
   useSlots: true,
   usePgRewind: true,
   removeDataDirectoryOnRewindFailure: false,
@@ -232,6 +234,7 @@ export const memory = (change: Partial<Memory> = {}): Memory => ({
   silence: HEARD,
   promotionRefused: null,
   withdrawingSince: null,
+  memberSlots: {},
   ...change,
 });
 

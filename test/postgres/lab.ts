@@ -175,6 +175,8 @@ export function settings(more: Partial<ServerSettings> = {}): ServerSettings {
     recoveryConf: more.recoveryConf ?? {},
     useSlots: more.useSlots ?? true,
     synchronous: more.synchronous ?? false,
+    ...(more.byRole && { byRole: more.byRole }),
+    ...(more.making && { making: more.making }),
   };
 }
 
