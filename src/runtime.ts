@@ -4,7 +4,6 @@
  * its own.
  */
 import { Act } from './act.ts';
-import { isOurs, mayBeOurs, perhapsPrimary } from './belonging.ts';
 import type { Clock } from './clock.ts';
 import { isOurs, mayBeOurs, perhapsPrimary } from './core/belonging.ts';
 import type { CallbackEvent } from './core/events.ts';
