@@ -4,10 +4,13 @@ export { type Effective, effectiveSettings, initialDynamicConfiguration } from '
 export { ConfigError } from './errors.ts';
 export { type Config, type Loaded, loadConfig } from './load.ts';
 export {
+  apiUrl,
+  peerCredentials,
   postgresOptions,
   restAccess,
+  restHeaders,
   restOptions,
   type StoreOptions,
   secretsOf,
-  storeOptions,
 } from './parts.ts';
+export { type PeerTls, type RestTls, readTls, type TlsInForce } from './tls.ts';
