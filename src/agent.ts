@@ -1,6 +1,13 @@
 /** The daemon's entry point: `tenure CONFIG.yml`. Arguments, signals, exit codes; no more. */
 import { parseArgs } from 'node:util';
-import { type Config, ConfigError, type Loaded, loadConfig, secretsOf } from './config/index.ts';
+import {
+  type Config,
+  ConfigError,
+  type Loaded,
+  loadConfig,
+  readTls,
+  secretsOf,
+} from './config/index.ts';
 import { Daemon } from './daemon.ts';
 import { createLogger, logOptions, type RootLogger } from './log.ts';
 import { PostgresError } from './postgres/postgres.ts';
@@ -14,11 +21,7 @@ async function main(): Promise<number> {
   if (typeof asked === 'number') return asked;
   const loaded = readConfig(asked.path);
   if (loaded === null) return 1;
-  if (asked.validateOnly) {
-    for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
-    process.stdout.write('the configuration is valid\n');
-    return 0;
-  }
+  if (asked.validateOnly) return validate(loaded);
   return serve(asked.path, loaded);
 }
 
@@ -58,6 +61,20 @@ function readConfig(path: string | undefined): Loaded | null {
   }
 }
 
+/** The certificates that are named are looked at, too. */
+function validate({ config, warnings }: Loaded): number {
+  try {
+    const found = [...warnings, ...readTls(config).warnings];
+    for (const warning of found) process.stderr.write(`warning: ${warning}\n`);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`tenure: ${error.message}\n`);
+    return 1;
+  }
+  process.stdout.write('the configuration is valid\n');
+  return 0;
+}
+
 async function serve(path: string | undefined, { config, warnings }: Loaded): Promise<number> {
   const log = logOptions(config.log);
   const logger = openLog({ ...log.options, secrets: secretsOf(config) });
@@ -76,12 +93,15 @@ async function serve(path: string | undefined, { config, warnings }: Loaded): Pr
   process.on('SIGTERM', () => daemon.stop());
   process.on('SIGINT', () => daemon.stop());
   process.on('SIGHUP', () => {
-    const reloaded = reloadConfig(path, say);
+    const reloaded = reloadConfig(path, say, (config) => {
+      logger.hide(secretsOf(config));
+      const apply = daemon.prepare(config);
+      logger.setLevel(config.log.level);
+      return apply;
+    });
     if (reloaded === null) return;
-    logger.hide(secretsOf(reloaded.config));
-    logger.setLevel(reloaded.config.log.level);
     for (const warning of reloaded.warnings) say('warning', warning);
-    void daemon.reload(reloaded.config);
+    void reloaded.apply();
   });
   // A promise that nobody looked at is a bug, but no reason to leave a primary without its keeper.
   process.on('unhandledRejection', (reason) =>
@@ -118,11 +138,13 @@ function assemble(config: Config, say: Say): Daemon | null {
 function reloadConfig(
   path: string | undefined,
   say: (level: 'info' | 'error', text: string) => void,
-): Loaded | null {
+  prepare: (config: Config) => () => Promise<void>,
+): (Pick<Loaded, 'warnings'> & { readonly apply: () => Promise<void> }) | null {
   try {
-    const loaded = loadConfig(path, process.env);
+    const { config, warnings } = loadConfig(path, process.env);
+    const apply = prepare(config);
     say('info', 'the local configuration has been read again');
-    return loaded;
+    return { warnings, apply };
   } catch (error) {
     say(
       'error',

@@ -1,16 +1,21 @@
 /** The composition root: the configuration, and from it the real store, server and REST around the agent. */
+import { isDeepStrictEqual } from 'node:util';
 import { ApiListenError } from './api/errors.ts';
 import type { Operator } from './api/operator.ts';
-import { startApi } from './api/server.ts';
+import { type ApiServer, startApi } from './api/server.ts';
 import { type Clock, RealClock } from './clock.ts';
 import { addressText } from './config/address.ts';
 import {
+  apiUrl,
   type Config,
   dynamicFaults,
+  peerCredentials,
   postgresOptions,
+  readTls,
   restAccess,
+  restHeaders,
   restOptions,
-  storeOptions,
+  type TlsInForce,
   watchdogOptions,
 } from './config/index.ts';
 import type { Settings } from './core/settings.ts';
@@ -23,7 +28,7 @@ import { WatchdogKeeper } from './fence/watchdog-keeper.ts';
 import { Journal } from './journal.ts';
 import type { Exit } from './loop.ts';
 import { Measures } from './measures.ts';
-import { HttpPeers } from './peers.ts';
+import { HttpPeers, type PeerAccess } from './peers.ts';
 import { Policy } from './policy.ts';
 import { Callbacks } from './postgres/callbacks.ts';
 import { LocalPostgres } from './postgres/local.ts';
@@ -35,38 +40,57 @@ import { Runtime, type Say } from './runtime.ts';
 import { ClusterStore } from './store/cluster.ts';
 import { EtcdKeyValueStore } from './store/etcd.ts';
 
+/** What requests to this member and from it to others need; another one after a reload. */
+interface Access {
+  readonly rest: ReturnType<typeof restAccess> & { readonly clientCertificates: boolean };
+  readonly headers: Readonly<Record<string, string>>;
+  readonly peers: PeerAccess;
+}
+
+function accessOf(config: Config, tls: TlsInForce): Access {
+  const clientCertificates = tls.rest !== null && tls.rest.verifyClient !== 'none';
+  return {
+    rest: { ...restAccess(config), clientCertificates },
+    headers: restHeaders(config, tls.rest !== null),
+    peers: { credentials: peerCredentials(config), tls: tls.peers },
+  };
+}
+
 export class Daemon {
   readonly #config: Config;
   readonly #say: Say;
   readonly #policy: Policy;
   readonly #postgres: LocalPostgres;
+  readonly #etcd: EtcdKeyValueStore;
   readonly #store: ClusterStore;
   readonly #journal: Journal;
   readonly #runtime: Runtime;
   readonly #measures = new Measures(toolCounts);
   readonly #clock: Clock = new RealClock((ms) => this.#measures.lateness.observe(ms));
-  readonly #peers = new HttpPeers(() => this.#access.credentials);
-  #access: ReturnType<typeof restAccess>;
+  readonly #peers = new HttpPeers(() => this.#access.peers);
+  #tls: TlsInForce;
+  #access: Access;
+  #api: ApiServer | null = null;
 
-  /** @throws ConfigError a certificate cannot be read */
+  /** @throws ConfigError a certificate or key cannot be used */
   constructor(config: Config, say: Say) {
     const clock = this.#clock;
     this.#config = config;
-    this.#access = restAccess(config);
+    this.#tls = readTls(config);
+    this.#access = accessOf(config, this.#tls);
     this.#say = say;
+    for (const warning of this.#tls.warnings) say('warning', warning);
     this.#policy = new Policy(config, say);
     const log: Log = (level, text) => say(level === 'warn' ? 'warning' : level, text);
     this.#postgres = new LocalPostgres({ ...postgresOptions(config), clock, log });
     const onCall = this.#measures.request.bind(this.#measures);
-    this.#store = new ClusterStore(
-      new EtcdKeyValueStore({ ...storeOptions(config), onCall }, clock),
-      {
-        namespace: config.namespace,
-        scope: config.scope,
-        clock,
-        retryTimeoutMs: this.#policy.settings.retryTimeoutMs,
-      },
-    );
+    this.#etcd = new EtcdKeyValueStore({ ...this.#tls.store, onCall }, clock);
+    this.#store = new ClusterStore(this.#etcd, {
+      namespace: config.namespace,
+      scope: config.scope,
+      clock,
+      retryTimeoutMs: this.#policy.settings.retryTimeoutMs,
+    });
     this.#journal = new Journal(config.tenure.state_dir, (text) => say('warning', text));
     if (config.tenure.guard === 'off')
       say(
@@ -86,7 +110,7 @@ export class Daemon {
         name: config.name,
         connUrl: `postgres://${addressText(server)}/${database}`,
         ...(proxy && { proxyUrl: `postgres://${addressText(proxy)}/${database}` }),
-        apiUrl: `http://${addressText(config.restapi.connect_address)}/patroni`,
+        apiUrl: apiUrl(config),
       },
       clock,
       store: this.#store,
@@ -147,7 +171,7 @@ export class Daemon {
     if (missing.length > 0) return { code: 1, message: missing.join('; ') };
     // A second daemon on this address must find that out before it touches anything.
     const { host, port } = restOptions(this.#config).listen;
-    let api: Awaited<ReturnType<typeof startApi>>;
+    let api: ApiServer;
     try {
       api = await startApi({
         status: this.#runtime.status,
@@ -156,7 +180,11 @@ export class Daemon {
         freshen: () => this.#runtime.freshen(),
         operator: this.#operator(),
         onError: (error) => this.#say('error', `REST: ${String(error)}`),
+        onRefusal: (text) => this.#say('warning', text),
+        tls: this.#tls.rest,
+        headers: () => this.#access.headers,
       });
+      this.#api = api;
     } catch (error) {
       if (!(error instanceof ApiListenError)) throw error;
       return { code: 1, message: error.message };
@@ -196,7 +224,7 @@ export class Daemon {
       },
       agree: (request) => this.#runtime.failsafe.agree(request),
       reload: () => process.kill(process.pid, 'SIGHUP'),
-      access: () => this.#access,
+      access: () => this.#access.rest,
     };
   }
 
@@ -205,12 +233,49 @@ export class Daemon {
     this.#runtime.stop();
   }
 
-  /** SIGHUP with a local file that could be read. */
-  async reload(config: Config): Promise<void> {
-    this.#policy.reload(config);
-    this.#access = restAccess(config);
-    await this.#runtime.applyPolicy();
-    this.#runtime.hint('reload');
+  /**
+   * A local file that has been read again (SIGHUP): everything that it names is looked at before any
+   * of it is applied.
+   * @returns what applies it
+   * @throws ConfigError a certificate or key cannot be used: all stays as it was
+   */
+  prepare(config: Config): () => Promise<void> {
+    const tls = readTls(config);
+    return async () => {
+      for (const warning of tls.warnings) this.#say('warning', warning);
+      this.#renew(config, tls);
+      this.#policy.reload(config);
+      await this.#runtime.applyPolicy();
+      this.#runtime.hint('reload');
+    };
+  }
+
+  /** Certificates and passwords, from the next connection on. */
+  #renew(config: Config, tls: TlsInForce): void {
+    const before = this.#tls;
+    if ((before.rest === null) !== (tls.rest === null)) {
+      const now = before.rest === null ? 'http' : 'https';
+      this.#say(
+        'warning',
+        `restapi.certfile: the REST API goes on with ${now} until the daemon is started again`,
+      );
+    } else if (tls.rest !== null && !isDeepStrictEqual(before.rest, tls.rest)) {
+      this.#api?.renew(tls.rest);
+      this.#say('info', 'the REST API uses the new certificates from now on');
+    }
+    const { tls: certificates, username, password } = tls.store;
+    const was = before.store;
+    if (
+      !isDeepStrictEqual([certificates, username, password], [was.tls, was.username, was.password])
+    ) {
+      this.#etcd.renew(tls.store);
+      this.#say('info', 'etcd is asked with the new certificates and password from now on');
+    }
+    this.#tls = {
+      ...tls,
+      rest: (before.rest === null) === (tls.rest === null) ? tls.rest : before.rest,
+    };
+    this.#access = accessOf(config, this.#tls);
   }
 }
 

@@ -4,11 +4,14 @@ export { type Effective, effectiveSettings, initialDynamicConfiguration } from '
 export { ConfigError } from './errors.ts';
 export { type Config, type Loaded, loadConfig } from './load.ts';
 export {
+  apiUrl,
+  peerCredentials,
   postgresOptions,
   restAccess,
+  restHeaders,
   restOptions,
   type StoreOptions,
   secretsOf,
-  storeOptions,
   watchdogOptions,
 } from './parts.ts';
+export { type PeerTls, type RestTls, readTls, type TlsInForce } from './tls.ts';

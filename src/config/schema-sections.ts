@@ -1,7 +1,6 @@
 /** Local sections other than `postgresql`. */
 import * as z from 'zod';
-import { connectAddress, listenAddress, parseAddress } from './address.ts';
-import { refused, unsupported, withoutEffect } from './marks.ts';
+import { unsupported, withoutEffect } from './marks.ts';
 import { dynamicSchema } from './schema-dynamic.ts';
 import {
   boolean,
@@ -12,7 +11,6 @@ import {
   lines,
   oneOf,
   safetyMargin,
-  secret,
   text,
   toolOptions,
 } from './values.ts';
@@ -62,104 +60,6 @@ export const logSchema = z
   )
   .prefault({})
   .meta({ description: 'The log, on standard output unless log.dir is set.' });
-
-/** An address or a network: a host name could be looked up to anything at the moment of asking. */
-const network =
-  /^(?:(?:\d{1,3}\.){3}\d{1,3}(?:\/(?:[12]?\d|3[0-2]))?|[0-9a-f:.]*:[0-9a-f:.]*(?:\/(?:\d{1,2}|1[01]\d|12[0-8]))?)$/i;
-
-function networks() {
-  const allowed = 'a list of IP addresses and networks, such as 10.0.0.0/8';
-  return z
-    .array(z.string({ error: allowed }).regex(network, { error: allowed }), { error: allowed })
-    .meta({ allowed });
-}
-
-export const restapiSchema = z
-  .looseObject(
-    {
-      listen: listenAddress().meta({ description: 'Where the REST API listens.' }),
-      connect_address: connectAddress().optional().meta({
-        description:
-          'Where other members reach it. Default: listen, if that names one reachable host.',
-      }),
-      certfile: refused('the other members and load balancers would expect https'),
-      keyfile: unsupported('the REST API speaks plain HTTP'),
-      keyfile_password: unsupported('the REST API speaks plain HTTP'),
-      cafile: unsupported('the REST API speaks plain HTTP'),
-      ciphers: unsupported('the REST API speaks plain HTTP'),
-      verify_client: unsupported('the REST API speaks plain HTTP'),
-      https_extra_headers: unsupported('the REST API speaks plain HTTP'),
-      http_extra_headers: unsupported('no header is added'),
-      authentication: z
-        .looseObject(
-          {
-            username: text().meta({ description: 'User name.' }),
-            password: secret().meta({ description: 'Password.' }),
-          },
-          { error: 'a map' },
-        )
-        .optional()
-        .meta({
-          description: 'What requests that change something have to show (HTTP Basic).',
-        }),
-      allowlist: networks().optional().meta({
-        description: 'From where requests that change something may come. Default: anywhere.',
-      }),
-      allowlist_include_members: boolean()
-        .default(false)
-        .meta({ description: 'The members’ own addresses are allowed too. Default: off.' }),
-      server_tokens: unsupported('no Server header is sent'),
-      request_queue_size: withoutEffect('the system decides'),
-      thread_pool_size: withoutEffect('there are no threads'),
-    },
-    { error: 'a map' },
-  )
-  .meta({ description: 'The REST API of this member.' });
-
-/** `a:1, b:2` or a list of the same; each `host:port`. */
-function hosts() {
-  const allowed = 'host:port, a comma-separated text or a list of them';
-  return z
-    .union([z.string(), z.array(z.string())], { error: allowed })
-    .transform((value, context): readonly string[] => {
-      const list = (Array.isArray(value) ? value : value.split(',')).map((host) => host.trim());
-      const used = list.filter((host) => host !== '');
-      if (used.length > 0 && used.every((host) => parseAddress(host, 2379))) return used;
-      context.addIssue({ code: 'custom', message: allowed });
-      return z.NEVER;
-    })
-    .meta({ allowed });
-}
-
-export const etcd3Schema = z
-  .looseObject(
-    {
-      hosts: hosts().optional().meta({ description: 'Members of etcd.' }),
-      host: hosts().optional().meta({ description: 'One member of etcd.' }),
-      url: text('http://host:port or https://host:port')
-        .optional()
-        .meta({ description: 'One member of etcd, with its protocol.' }),
-      port: integer(1, 65_535)
-        .default(2379)
-        .meta({ description: 'Port where none is given. Default: 2379.' }),
-      protocol: oneOf('http', 'https').optional().meta({ description: 'Default: http.' }),
-      username: text().optional().meta({ description: 'User of etcd.' }),
-      password: secret().optional().meta({ description: 'Its password.' }),
-      cacert: text('a file')
-        .optional()
-        .meta({ description: 'Certificate authority of etcd (PEM).' }),
-      cert: text('a file').optional().meta({ description: 'Client certificate (PEM).' }),
-      key: text('a file').optional().meta({ description: 'Key of the client certificate (PEM).' }),
-      srv: refused('etcd is not looked up by DNS yet: name its members in etcd3.hosts'),
-      srv_suffix: refused('etcd is not looked up by DNS yet: name its members in etcd3.hosts'),
-      proxy: refused('proxies of etcd are not supported yet: name its members in etcd3.hosts'),
-      use_proxies: refused(
-        'proxies of etcd are not supported yet: name its members in etcd3.hosts',
-      ),
-    },
-    { error: 'a map' },
-  )
-  .meta({ description: 'How to reach etcd. One of hosts, host and url is required.' });
 
 export const bootstrapSchema = z
   .looseObject(

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 import {
+  apiUrl,
   type Config,
   ConfigError,
   initialDynamicConfiguration,
@@ -10,8 +11,8 @@ import {
   postgresOptions,
   restOptions,
   secretsOf,
-  storeOptions,
 } from '../../src/config/index.ts';
+import { storeAddress } from '../../src/config/parts.ts';
 import { file, folder, MINIMAL } from './files.ts';
 
 const load = (text: string, environment: Record<string, string> = {}) =>
@@ -142,7 +143,6 @@ tags: {nofailover: maybe}
 
   it.each([
     ['bootstrap.dcs.standby_cluster', { host: 'other' }],
-    ['restapi.certfile', '/cert.pem'],
     ['etcd3.srv', 'example.org'],
     ['etcd3.proxy', 'http://proxy:1'],
     ['citus.group', 1],
@@ -197,7 +197,6 @@ tags: {nofailover: maybe}
 
 describe('what is not acted on', () => {
   it.each([
-    ['restapi.ciphers', 'x', 'restapi.ciphers is not supported yet: '],
     [
       'postgresql.use_slots',
       true,
@@ -235,21 +234,11 @@ describe('what is not acted on', () => {
 describe('what each part is told', () => {
   it('of etcd: every way to name its members', () => {
     const urls = (section: Record<string, unknown>): readonly string[] =>
-      storeOptions(load(withPath('etcd3', section)).config).urls;
+      storeAddress(load(withPath('etcd3', section)).config).urls;
     expect(urls({ hosts: 'a:1, b' })).toEqual(['http://a:1', 'http://b:2379']);
     expect(urls({ hosts: ['a:1', '[::1]:2'] })).toEqual(['http://a:1', 'http://[::1]:2']);
     expect(urls({ host: 'a', port: 5, protocol: 'https' })).toEqual(['https://a:5']);
     expect(urls({ url: 'https://a:7' })).toEqual(['https://a:7']);
-  });
-
-  it('of etcd: certificates, or which file is missing', () => {
-    const pem = file('PEM', 'ca.pem');
-    const options = (cacert: string) =>
-      storeOptions(load(withPath('etcd3', { url: 'https://a:7', cacert })).config);
-    expect(options(pem).tls.ca?.toString()).toBe('PEM');
-    expect(() => options('/nowhere/ca.pem')).toThrow(
-      /etcd3\.cacert:\n {2}\/nowhere\/ca\.pem cannot be read/,
-    );
   });
 
   it('of PostgreSQL', () => {
@@ -272,10 +261,8 @@ bootstrap:
 
   it('of the REST API', () => {
     const { config } = load(withPath('restapi', { listen: '*:8008', connect_address: 'db1:8008' }));
-    expect(restOptions(config)).toEqual({
-      listen: { host: '', port: 8008 },
-      connect: { host: 'db1', port: 8008 },
-    });
+    expect(restOptions(config)).toEqual({ listen: { host: '', port: 8008 } });
+    expect(apiUrl(config)).toBe('http://db1:8008/patroni');
   });
 
   it('as secrets', () => {
