@@ -7,6 +7,7 @@ import { request as httpsRequest } from 'node:https';
 import { z } from 'zod';
 import type { PeerFacts } from './core/model.ts';
 import type { Tags } from './core/settings.ts';
+import { sharedLookup } from './lookup.ts';
 
 export interface PeerAddress {
   readonly name: string;
@@ -42,6 +43,8 @@ export interface FailsafeAnswer {
 }
 
 type Answer = PeerFacts['answer'];
+
+const lookup = sharedLookup();
 
 /** Largest answer that is read, bytes. A cluster of hundreds of members stays far below. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
@@ -175,6 +178,7 @@ function exchange<T>(
 function open(url: URL, post: Post | null): ReturnType<typeof httpRequest> {
   const options = {
     agent: false,
+    lookup,
     method: post === null ? 'GET' : 'POST',
     headers: { accept: 'application/json', ...(post && headersOf(post)) },
   };

@@ -36,7 +36,7 @@ const LAYERS: readonly {
   {
     name: 'base',
     of: (file) =>
-      ['src/clock.ts', 'src/version.ts', 'src/log.ts'].includes(file) ||
+      ['src/clock.ts', 'src/version.ts', 'src/log.ts', 'src/lookup.ts'].includes(file) ||
       file.startsWith('src/log/'),
     may: ['base'],
   },
