@@ -7,6 +7,7 @@ import { request as httpsRequest } from 'node:https';
 import { z } from 'zod';
 import type { PeerFacts } from './core/model.ts';
 import type { Tags } from './core/settings.ts';
+import { sharedLookup } from './lookup.ts';
 import { connectionProblem, type TlsNames, tlsName } from './tls.ts';
 
 export interface PeerAddress {
@@ -43,6 +44,8 @@ export interface FailsafeAnswer {
 }
 
 type Answer = PeerFacts['answer'];
+
+const lookup = sharedLookup();
 
 /** Largest answer that is read, bytes. A cluster of hundreds of members stays far below. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
@@ -245,6 +248,7 @@ function explained(error: Error, { names }: PeerTls, hungUp: boolean): Error {
 function open({ url, tls, post }: Question): ReturnType<typeof httpRequest> {
   const options = {
     agent: false,
+    lookup,
     method: post === undefined ? 'GET' : 'POST',
     headers: { accept: 'application/json', ...(post && headersOf(post)) },
   };

@@ -69,6 +69,8 @@ const ENVIRONMENT = `## Environment
 
 Variables lie over the file. \`TENURE_…\` is the same as \`PATRONI_…\` and wins, with a warning, when both are set. None of them is handed on to
 PostgreSQL or to scripts. \`PATRONI_CONFIGURATION\` holds a whole configuration instead of a file; then no other variable is read.
+\`…_FILE\` behind a name (\`TENURE_SUPERUSER_PASSWORD_FILE=/run/secrets/superuser\`) names a file that holds the value, without the line's end: for
+secrets of containers and systemd's credentials. The file is read again at a reload; one that is missing or empty, or a value given both ways, is an error.
 `;
 
 export function configurationMarkdown(): string {

@@ -1,6 +1,7 @@
 /**
  * `PATRONI_*` and `TENURE_*` variables. `TENURE_*` wins. Values lie over the file's (C-6.1).
  */
+import { withFileVariables } from './file-variables.ts';
 import { overlay, type Tree } from './merge.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -141,9 +142,11 @@ export interface EnvironmentRead {
 
 /**
  * The variables as a tree of sections.
- * @throws ConfigError a variable that holds a list or a map is not YAML
+ * @throws ConfigError a variable that holds a list or a map is not YAML, or the file that one names
+ *   cannot be used
  */
-export function readEnvironment(environment: Environment): EnvironmentRead {
+export function readEnvironment(given: Environment): EnvironmentRead {
+  const environment = withFileVariables(given, (name) => TARGETS.has(name));
   const warnings: string[] = [];
   let values: Record<string, unknown> = {};
   const names = new Set<string>();
