@@ -102,6 +102,7 @@ export const view = (change: Partial<ClusterView> = {}): ClusterView => ({
   sync: { leader: 'n1', standbys: ['n3'], quorum: 0, modRevision: 5 },
   timelines: null,
   handover: null,
+  unconfirmed: null,
   problems: [],
   ...change,
 });
@@ -149,6 +150,7 @@ export const primarySql = (change: Partial<SqlFacts> = {}): SqlFacts => ({
   follows: false,
   synchronousStandbyNames: '',
   commitsWait: false,
+  waitingCommits: [],
   pendingRestart: [],
   ...change,
 });

@@ -101,6 +101,7 @@ export const cluster = (change: Partial<ClusterView> = {}): ClusterView => ({
   failsafe: null,
   timelines: { claims: [[1, 'n1']], modRevision: 5 },
   handover: null,
+  unconfirmed: null,
   problems: [],
   ...change,
 });
@@ -146,6 +147,7 @@ export const primarySql = (change: Partial<SqlFacts> = {}): SqlFacts => ({
   follows: false,
   synchronousStandbyNames: '',
   commitsWait: false,
+  waitingCommits: [],
   pendingRestart: [],
   ...change,
 });
