@@ -84,16 +84,10 @@ export class Act {
           clusterOf(seen),
           seen.settings.maximumTimelinesHistory,
         );
+      case 'tellUnconfirmed':
       case 'writeInitialize':
-        return refuseUnless(
-          await store.writeInitialize(this.#leadership(), step.systemIdentifier),
-          'no longer the leader',
-        );
       case 'writeConfig':
-        return refuseUnless(
-          await store.writeConfig(this.#leadership(), this.#options.initialConfig()),
-          'no longer the leader',
-        );
+        return refuseUnless(await this.#writeAsLeader(step), 'no longer the leader');
       case 'clearFailover':
         return refuseUnless(
           await store.clearFailover(this.#leadership(), step.modRevision),
@@ -116,6 +110,18 @@ export class Act {
     const { leadership } = this.#options.lease;
     if (leadership === null) throw new StepRefused('no longer the leader');
     return leadership;
+  }
+
+  async #writeAsLeader(
+    step: Extract<Step, { do: 'tellUnconfirmed' | 'writeInitialize' | 'writeConfig' }>,
+  ): Promise<boolean> {
+    const { store, initialConfig, log } = this.#options;
+    const leadership = this.#leadership();
+    if (step.do === 'writeConfig') return store.writeConfig(leadership, initialConfig());
+    if (step.do === 'writeInitialize')
+      return store.writeInitialize(leadership, step.systemIdentifier);
+    log('warning', step.fate);
+    return store.writeUnconfirmed(leadership, null);
   }
 
   async #synchronize(

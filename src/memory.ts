@@ -86,7 +86,7 @@ export function remember(before: Memory, look: Look): Memory {
     ...crashes(before, look),
     failedHandover: failedHandover(before, look),
     promotionRefused: promotionRefused(before, look),
-    streaming: rememberStreaming(before.streaming, now, postgres, look.cluster),
+    streaming: rememberStreaming(before.streaming, now, postgres, look.cluster, look.name),
     memberSlots: rememberSlots(before.memberSlots, now, look.cluster),
     silence: rememberSilence(before.silence, now, postgres, look.job?.outcome === null),
   };

@@ -222,6 +222,8 @@ export type Step =
   | { readonly do: 'follow'; readonly upstream: Upstream | null }
   | { readonly do: 'clearFailover'; readonly modRevision: number }
   | { readonly do: 'writeHistory'; readonly timeline: number }
+  /** Says what became of a former primary's unconfirmed commits, and clears their key. */
+  | { readonly do: 'tellUnconfirmed'; readonly fate: string }
   | {
       readonly do: 'slots';
       readonly create: readonly string[];

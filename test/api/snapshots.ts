@@ -105,6 +105,7 @@ export const view = (change: Partial<ClusterView> = {}): ClusterView => ({
   sync: { leader: 'n1', standbys: ['n3'], quorum: 0, modRevision: 5 },
   timelines: null,
   handover: null,
+  unconfirmed: null,
   problems: [],
   ...change,
 });
@@ -152,6 +153,7 @@ export const primarySql = (change: Partial<SqlFacts> = {}): SqlFacts => ({
   follows: false,
   synchronousStandbyNames: '',
   commitsWait: false,
+  waitingCommits: [],
   pendingRestart: [],
   ...change,
 });

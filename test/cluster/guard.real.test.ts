@@ -213,7 +213,14 @@ describe('the guard', { timeout: TEST_MS }, () => {
     const old = await cluster.healthy(DEADLINE_MS);
     await guardIs(old, 'armed');
     const port = old.postgresPort;
-    const writer = await SteadyWriter.start({ port, table: 'unstoppable', everyMs: 1 });
+    const writer = await SteadyWriter.start({ port, table: 'unstoppable' });
+    await old.query('CREATE TABLE flood (row int)');
+    // So much that no two looks at a standby find it in one place.
+    const flood = await old.connect({ statementMs: TEST_MS });
+    flood.on('error', () => undefined);
+    flood
+      .query('DO $$ BEGIN LOOP INSERT INTO flood VALUES (1); COMMIT; END LOOP; END $$')
+      .catch(() => undefined);
     await writer.acknowledges(20);
     const guard = guardOf(old);
     old.pause();

@@ -103,6 +103,7 @@ export const cluster = (change: Partial<ClusterView> = {}): ClusterView => ({
   failsafe: null,
   timelines: { claims: [[1, 'n1']], modRevision: 5 },
   handover: null,
+  unconfirmed: null,
   problems: [],
   ...change,
 });
@@ -148,6 +149,7 @@ export const primarySql = (change: Partial<SqlFacts> = {}): SqlFacts => ({
   follows: false,
   synchronousStandbyNames: '',
   commitsWait: false,
+  waitingCommits: [],
   pendingRestart: [],
   ...change,
 });

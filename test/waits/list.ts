@@ -249,6 +249,7 @@ export const WAKE_UPS: readonly Listed[] = [
   ['lead.promote', 'SOON_MS', STORE, STORE_BOUND],
   ['lead.promote', 'SOON_MS', JOB, JOB_BOUND],
   ['lead.watchdog', 'SOON_MS', JOB, JOB_BOUND],
+  ['lead.unconfirmed', 'SOON_MS', STORE, STORE_BOUND],
   ['lead.hung', 'SOON_MS', 'the killed processes to be gone', 'the kernel; it is killed again'],
   ['lead.give-up', 'SOON_MS', STORE, STORE_BOUND],
   ['lead.crash-loop', 'SOON_MS', STORE, STORE_BOUND],
