@@ -102,9 +102,9 @@ export class Markers {
       swapping: value.swapping === true,
       incarnation: textOf('incarnation'),
       replaces: isWork(value.replaces) ? value.replaces : null,
-      elsewhere: Array.isArray(value.elsewhere)
-        ? value.elsewhere.filter((path): path is string => typeof path === 'string')
-        : [],
+      ...(Array.isArray(value.elsewhere) && {
+        elsewhere: value.elsewhere.filter((path): path is string => typeof path === 'string'),
+      }),
     };
   }
 

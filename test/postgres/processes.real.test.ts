@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pidOf } from '../../src/postgres/postmaster.ts';
 import { readProcess } from '../../src/postgres/proc.ts';
@@ -215,4 +216,41 @@ test('too many clients is a sign of life; a session that is kept still gets answ
   });
   await Promise.all(clients.map(async (client) => await client.end()));
   await node.postgres.configure(settings());
+});
+
+test('applications cannot take the last connections: an agent that has just begun gets in', async () => {
+  await node.postgres.stop('fast', { becomeStandby: false, timeoutMs: 20_000 });
+  await node.postgres.configure(settings({ parameters: { max_connections: '25' } }));
+  await start(node);
+  await lab.ask(node, 'CREATE ROLE app LOGIN');
+  const clients: Client[] = [];
+  for (let full = false; !full; ) {
+    const client = new Client({
+      port: node.port,
+      host: '127.0.0.1',
+      user: 'app',
+      database: 'postgres',
+    });
+    client.on('error', () => undefined);
+    await client.connect().then(
+      () => clients.push(client),
+      (error: { code?: string }) => {
+        expect(error.code).toBe('53300');
+        full = true;
+      },
+    );
+  }
+  expect((await look(lab.restarted(node))).sql.known).toBe(true);
+  await Promise.all(clients.map(async (client) => await client.end()));
+  await lab.ask(node, 'DROP ROLE app');
+  await node.postgres.configure(settings());
+});
+
+test('D65: a statement_timeout of the superuser does not reach our questions', async () => {
+  await lab.ask(node, "ALTER ROLE postgres SET statement_timeout = '1ms'");
+  try {
+    expect((await look(lab.restarted(node))).sql.known).toBe(true);
+  } finally {
+    await lab.ask(node, 'ALTER ROLE postgres RESET statement_timeout');
+  }
 });
