@@ -256,3 +256,19 @@ test('D65: a statement_timeout of the superuser does not reach our questions', a
     await lab.ask(node, 'ALTER ROLE postgres RESET statement_timeout');
   }
 });
+
+test('out of memory: the postmaster keeps its score, its children get the one that was asked for', async () => {
+  await node.postgres.stop('fast', { becomeStandby: false, timeoutMs: 20_000 });
+  const asked = { PG_OOM_ADJUST_FILE: '/proc/self/oom_score_adj', PG_OOM_ADJUST_VALUE: '321' };
+  Object.assign(process.env, asked);
+  try {
+    await start(node);
+  } finally {
+    for (const name of Object.keys(asked)) delete process.env[name];
+  }
+  const score = (pid: number | string): string =>
+    readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8').trim();
+  const [backend] = await lab.ask(node, 'SELECT min(pid) AS pid FROM pg_stat_activity');
+  expect(score(Number(backend?.pid))).toBe('321');
+  expect(score(postmasterPid())).toBe(score('self'));
+});
