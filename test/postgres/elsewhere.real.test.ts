@@ -100,3 +100,17 @@ test('a copy that is killed again and again leaves nothing in the way of the nex
   await start();
   await whole();
 });
+
+test('a bootstrap that failed leaves no WAL folder in the way of the next', async () => {
+  const folder = join(lab.folder, 'wal-of-c');
+  const initdb = [{ encoding: 'UTF8' }, { waldir: folder }];
+  const c = await lab.node('c', { initdb, postBootstrap: '/bin/false' });
+  await c.postgres.configure(settings());
+  await expect(c.postgres.bootstrap(noProgress, never)).rejects.toThrow(/bootstrap: /);
+  const { postBootstrap: _fails, ...options } = c.options;
+  const next = lab.restarted({ ...c, options });
+  await next.postgres.configure(settings());
+  await next.postgres.bootstrap(noProgress, never);
+  expect(readlinkSync(join(c.dataDir, 'pg_wal'))).toBe(folder);
+  await next.postgres.stop('fast', { becomeStandby: false, timeoutMs: 20_000 });
+});
