@@ -19,6 +19,7 @@ import { complete, look, type Seen, type Sources } from './observe.ts';
 import { checkpointDone, type Publisher } from './publish.ts';
 import type { Requests } from './requests.ts';
 import type { Status } from './status.ts';
+import { StoreRefused } from './store/keyvalue.ts';
 
 /** After a step that failed, look again this soon, ms. */
 const AFTER_FAILURE_MS = 250;
@@ -59,6 +60,7 @@ export class Loop {
   #stopping = false;
   #logged = '';
   #failure = '';
+  #refused = '';
   #checkpoint: Promise<void> | null = null;
   #lastTick: number;
 
@@ -288,12 +290,20 @@ export class Loop {
         this.#options.publisher.forget();
       }
       if (observation.cluster.known) await this.#options.publisher.publish(observation);
+      if (this.#refused !== '') this.#options.log('info', 'the store takes writes again');
+      this.#refused = '';
     } catch (error) {
-      this.#options.log(
-        'debug',
-        `publishing: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      this.#complain(error);
     }
+  }
+
+  /** A store that is away is told of elsewhere; one that says no to every write looks healthy otherwise. */
+  #complain(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    this.#options.log('debug', `publishing: ${text}`);
+    if (!(error instanceof StoreRefused) || text === this.#refused) return;
+    this.#refused = text;
+    this.#options.log('error', `the store takes no writes, and a failover needs them: ${text}`);
   }
 
   /** A new primary makes its first checkpoint at once: rejoining members wait for it (field D47). */

@@ -4,6 +4,7 @@
  */
 import type { Guard } from './guard.ts';
 import { healthGuards } from './health.ts';
+import { storageGuards } from './storage.ts';
 import { synchronousGuards } from './synchronous.ts';
 
 export const guards: readonly Guard[] = [
@@ -354,4 +355,5 @@ export const guards: readonly Guard[] = [
   },
   ...synchronousGuards,
   ...healthGuards,
+  ...storageGuards,
 ];

@@ -5,6 +5,7 @@ import { runBootstrapMethod, startRestored } from './bootstrap-own.ts';
 import { dataVersion, localTarget } from './connect.ts';
 import { formatConninfo, writePgpass } from './conninfo.ts';
 import { exists, isMissing, makePrivateFolder, messageOf } from './disk.ts';
+import { emptyParts, linkedParts } from './elsewhere.ts';
 import { endOrphans, waitUntilGone } from './ending.ts';
 import { withOwnSession } from './localsession.ts';
 import { newIncarnation } from './markers.ts';
@@ -215,6 +216,8 @@ async function giveUp(parts: Parts): Promise<void> {
 async function setAside({ places, log }: Parts): Promise<void> {
   if (!(await exists(places.dataDir))) return;
   const aside = `${places.dataDir}.failed`;
+  // initdb refuses a WAL folder that is not empty, and this one has a life of its own.
+  await emptyParts(await linkedParts(places.dataDir));
   try {
     await rm(aside, { recursive: true, force: true });
     await rename(places.dataDir, aside);

@@ -1,15 +1,16 @@
 /** Making this node a copy of another: pg_basebackup (C-6.7, rules S7, S8). */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { InterruptedWork, Upstream, UpstreamFacts } from '../core/model.ts';
+import type { Upstream, UpstreamFacts } from '../core/model.ts';
 import { withoutRecoverySettings } from './conftext.ts';
 import { dataVersion } from './connect.ts';
 import { toolConninfo, writePgpass } from './conninfo.ts';
 import { messageOf, readIfThere, syncFolder, writeAtomically } from './disk.ts';
+import { emptyParts, emptyTargets, emptyUnused, linkedParts } from './elsewhere.ts';
 import { endOrphans } from './ending.ts';
 import { newIncarnation, type WorkMarker } from './markers.ts';
 import { runMethod } from './methods.ts';
-import type { OwnMethod } from './options.ts';
+import type { OwnMethod, Places } from './options.ts';
 import { ctlTimeout, type Parts, readControl } from './parts.ts';
 import { PostgresError, type Progress } from './postgres.ts';
 import { failureOf, type RunResult, run } from './run.ts';
@@ -97,8 +98,10 @@ interface CopyRequest {
 async function markerFor(
   { parts, from, facts }: CopyRequest,
   folderFor: (incarnation: string) => Promise<string | null>,
+  chosen: readonly string[] = [],
 ): Promise<WorkMarker> {
-  const unfinished = await unfinishedIn(parts);
+  const former = await unfinishedIn(parts);
+  const unfinished = former?.kind ?? null;
   // What an own bootstrap left is nobody's data, nor is what a clone in place was already filling.
   if (unfinished !== 'bootstrap' && unfinished !== 'clone') await refuseOtherCluster(parts, facts);
   const incarnation = newIncarnation();
@@ -110,18 +113,24 @@ async function markerFor(
     swapping: false,
     incarnation,
     replaces: unfinished,
+    elsewhere: [
+      ...new Set([
+        ...(former?.elsewhere ?? []),
+        ...(await linkedParts(parts.places.dataDir)),
+        ...(await emptyTargets(chosen)),
+      ]),
+    ],
   };
 }
 
 async function withBasebackup(request: CopyRequest): Promise<void> {
   const { parts } = request;
-  const copy = {
-    ...request,
-    file: parts.tools.find('pg_basebackup', null),
-    chosen: backupOptions(parts),
-  };
-  const marker = await markerFor(request, (incarnation) =>
-    folderForCopy(parts.places, incarnation),
+  const chosen = backupOptions(parts);
+  const copy = { ...request, file: parts.tools.find('pg_basebackup', null), chosen };
+  const marker = await markerFor(
+    request,
+    (incarnation) => folderForCopy(parts.places, incarnation),
+    chosen,
   );
   const { folder } = marker;
   if (folder === null || (await beside(copy, marker, folder)) === 'no space') {
@@ -135,7 +144,10 @@ async function withOwnMethod(request: CopyRequest, method: OwnMethod): Promise<v
   const { places, options, markers, clock } = parts;
   const marker = await markerFor(request, async () => null);
   await markers.begin(marker);
-  if (!method.keepData) await emptyInPlace(places);
+  if (!method.keepData) {
+    await emptyInPlace(places);
+    await emptyParts(marker.elsewhere ?? []);
+  }
   progress(`running ${method.name}`);
   await writePgpass(options.pgpassPath, from.host, from.port, options.replication);
   await runMethod(
@@ -172,11 +184,11 @@ async function beside(
   await removeLeftovers(places, null, log);
   await markers.begin(marker);
   try {
-    await fill(copy, folder, async () => await rm(folder, { recursive: true, force: true }));
+    await fill(copy, folder, async () => await clearBeside(places, folder, marker));
     // The copy took its time, and people start servers by hand.
     await refuseRunning(copy.parts);
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await clearBeside(places, folder, marker);
     await markers.abandon(marker);
     if (!copy.signal.aborted && /No space left on device/.test(messageOf(error))) {
       log('warn', 'no room for a copy beside the data directory: cloning in its place');
@@ -188,12 +200,26 @@ async function beside(
   return 'done';
 }
 
+/** The data directory is whole, and what it uses stays. */
+async function clearBeside(
+  { dataDir }: Places,
+  folder: string,
+  { elsewhere = [] }: WorkMarker,
+): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await emptyUnused(elsewhere, dataDir);
+}
+
 /** The marker stays when it fails: the directory is no longer what it was (S7). */
 async function inPlace(copy: Copy, marker: WorkMarker): Promise<void> {
   const { markers, places } = copy.parts;
+  const clear = async (): Promise<void> => {
+    await emptyInPlace(places);
+    await emptyParts(marker.elsewhere ?? []);
+  };
   await markers.begin(marker);
-  await emptyInPlace(places);
-  await fill(copy, places.dataDir, async () => await emptyInPlace(places));
+  await clear();
+  await fill(copy, places.dataDir, clear);
   if (marker.incarnation !== null) await markers.setIncarnation(marker.incarnation);
   await markers.end();
 }
@@ -274,9 +300,9 @@ async function refuseRunning({ postmaster }: Parts): Promise<void> {
 }
 
 /** Work that left the data directory in pieces. A marker that cannot be read vouches for nothing. */
-async function unfinishedIn({ markers }: Parts): Promise<InterruptedWork | null> {
+async function unfinishedIn({ markers }: Parts): Promise<WorkMarker | null> {
   const marker = await markers.read().catch(() => null);
-  return marker === null || marker.folder !== null ? null : marker.kind;
+  return marker === null || marker.folder !== null ? null : marker;
 }
 
 /** A data directory of another cluster is never given up for a copy (S7). */

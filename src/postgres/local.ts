@@ -6,6 +6,7 @@ import { Configuration } from './configuration.ts';
 import { dataVersion } from './connect.ts';
 import { type ControlData, recoveryTimeline } from './controlfile.ts';
 import { messageOf } from './disk.ts';
+import { emptyUnused } from './elsewhere.ts';
 import { endOrphans, endStrayTools } from './ending.ts';
 import { readHistory, removeStubs } from './history.ts';
 import { Instance } from './instance.ts';
@@ -332,6 +333,7 @@ export class LocalPostgres implements Postgres {
           'info',
           `a clone begun at ${marker.startedAt} was not finished; the data directory is as it was`,
         );
+        await emptyUnused(marker.elsewhere ?? [], places.dataDir);
         await markers.abandon(marker);
       }
     }

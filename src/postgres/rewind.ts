@@ -1,6 +1,6 @@
 /** Making a diverged node a standby again with pg_rewind (C-5.14, rules S7, S8). */
 import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Upstream } from '../core/model.ts';
 import { dataVersion } from './connect.ts';
 import { toolConninfo, writePgpass } from './conninfo.ts';
@@ -85,10 +85,22 @@ export async function rewindServer(
 async function prepare(parts: Parts): Promise<void> {
   const { places, options, configuration } = parts;
   configuration.required = null;
-  await configuration.write({ role: 'primary' });
+  // A primary's file has no restore_command; without standby.signal a standby's makes no standby.
+  const archived = await hasArchive(parts);
+  await configuration.write(archived ? { role: 'standby', upstream: null } : { role: 'primary' });
   const control = await readControl(parts, places.dataDir, ctlTimeout(options));
   if (control.state === 'shut down' || control.state === 'shut down in recovery') return;
   await removeSignals(places);
+}
+
+/** WAL that is gone from pg_wal can be had back, and pg_rewind finds the file that says how (C-5.14, field D49). */
+async function hasArchive({ configuration, places }: Parts): Promise<boolean> {
+  const { recoveryConf } = configuration.settings;
+  const command = Object.entries(recoveryConf).find(
+    ([name]) => name.toLowerCase() === 'restore_command',
+  )?.[1];
+  const found = (await dataVersion(places)) >= 15 || dirname(places.conf) === places.dataDir;
+  return found && command !== undefined && command.trim() !== '';
 }
 
 async function runRewind(
@@ -114,6 +126,7 @@ async function runRewind(
       source,
       ...(version >= 15 ? [`--config-file=${places.conf}`] : []),
       ...toolArguments('postgresql.rewind', chosen, FORBIDDEN),
+      ...((await hasArchive(parts)) ? ['--restore-target-wal'] : []),
     ],
     clock,
     timeoutMs: REWIND_MS,

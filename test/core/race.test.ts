@@ -69,6 +69,23 @@ const cases: readonly Case[] = [
     because: 'operators bounded the loss by maximum_lag_on_failover',
   },
   {
+    given: 'D52: every machine was rebooted at once, and only a copy that was behind is back',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          members: [given.member('n2')],
+          status: { optime: 5000 + 50_000_000, slots: {}, retainSlots: [] },
+        }),
+      ),
+      peers: [],
+      memory: given.memory({ lastLeader: null, leaderlessSince: given.NOW - 600_000 }),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because:
+      'however long nobody else comes, what was acknowledged is on a machine that may come back',
+  },
+  {
     given: 'three promotions of this node that failed',
     observation: given.contender({
       memory: given.memory({
