@@ -1,8 +1,9 @@
-/** Writes docs/configuration.md from the schema of the configuration. A test keeps it up to date. */
+/** Writes docs/configuration.md and its JSON Schema from the schema in src/config/. Tests keep them up to date. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { configurationMarkdown } from '../src/config/documentation.ts';
+import { configurationMarkdown, configurationSchemaText } from '../src/config/documentation.ts';
 
-const path = join(import.meta.dirname, '../docs/configuration.md');
-writeFileSync(path, configurationMarkdown());
-console.log('docs/configuration.md is written');
+const folder = join(import.meta.dirname, '../docs');
+writeFileSync(join(folder, 'configuration.md'), configurationMarkdown());
+writeFileSync(join(folder, 'configuration.schema.json'), configurationSchemaText());
+console.log('docs/configuration.md and docs/configuration.schema.json are written');

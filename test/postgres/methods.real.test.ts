@@ -27,7 +27,6 @@ echo "$*" > ${join(lab.folder, name)}.said
     command: path,
     options: { colour: 'blue' },
     noParameters: false,
-    withoutLeader: false,
     keepData: false,
   };
 }
