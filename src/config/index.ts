@@ -2,6 +2,7 @@
 export { dynamicFaults } from './check.ts';
 export { type Effective, effectiveSettings, initialDynamicConfiguration } from './effective.ts';
 export { ConfigError } from './errors.ts';
+export { configOf, sampleConfig } from './generate.ts';
 export { type Config, type Loaded, loadConfig } from './load.ts';
 export {
   postgresOptions,
@@ -11,3 +12,4 @@ export {
   secretsOf,
   storeOptions,
 } from './parts.ts';
+export { printConfig } from './printing.ts';
