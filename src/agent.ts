@@ -1,48 +1,64 @@
 /** The daemon's entry point: `tenure CONFIG.yml`. Arguments, signals, exit codes; no more. */
 import { parseArgs } from 'node:util';
-import {
-  type Config,
-  ConfigError,
-  type Loaded,
-  loadConfig,
-  readTls,
-  secretsOf,
-} from './config/index.ts';
+import { type Config, ConfigError, type Loaded, loadConfig, secretsOf } from './config/index.ts';
 import { Daemon } from './daemon.ts';
 import { createLogger, logOptions, type RootLogger } from './log.ts';
 import { PostgresError } from './postgres/postgres.ts';
 import type { Say } from './runtime.ts';
+import { validate, writeConfigOf, writeSample } from './tasks.ts';
 import { TENURE_VERSION } from './version.ts';
 
-const USAGE = 'usage: tenure [--validate-config] CONFIG.yml | tenure --version';
+const USAGE = `usage: tenure CONFIG.yml                       serve
+       tenure --validate-config [-p] [-i] CONFIG.yml   say what is wrong; -p: show what applies,
+                                                       -i: do not look whether ports are free
+       tenure --generate-sample-config [FILE]
+       tenure --generate-config [--dsn DSN] [FILE]     from a PostgreSQL that runs
+       tenure --version`;
+
+const OPTIONS = {
+  version: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+  'validate-config': { type: 'boolean' },
+  print: { type: 'boolean', short: 'p' },
+  'ignore-listen-port': { type: 'boolean', short: 'i' },
+  'generate-sample-config': { type: 'boolean' },
+  'generate-config': { type: 'boolean' },
+  dsn: { type: 'string' },
+} as const;
 
 async function main(): Promise<number> {
   const asked = readArguments();
   if (typeof asked === 'number') return asked;
-  const loaded = readConfig(asked.path);
+  const { path, options } = asked;
+  try {
+    if (options['generate-sample-config']) return writeSample(path);
+    if (options['generate-config']) return await writeConfigOf(path, options.dsn);
+  } catch (error) {
+    process.stderr.write(`tenure: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+  const loaded = readConfig(path);
   if (loaded === null) return 1;
-  if (asked.validateOnly) return validate(loaded);
-  return serve(asked.path, loaded);
+  if (!options['validate-config']) return serve(path, loaded);
+  return await validate(path, loaded, {
+    print: options.print ?? false,
+    ignorePorts: options['ignore-listen-port'] ?? false,
+  });
 }
 
+type Options = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'];
+
 function readArguments():
-  | { readonly path: string | undefined; readonly validateOnly: boolean }
+  | { readonly path: string | undefined; readonly options: Options }
   | number {
   try {
-    const { values, positionals } = parseArgs({
-      allowPositionals: true,
-      options: {
-        version: { type: 'boolean' },
-        help: { type: 'boolean' },
-        'validate-config': { type: 'boolean' },
-      },
-    });
+    const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS });
     if (values.version === true) process.stdout.write(`tenure ${TENURE_VERSION}\n`);
     if (values.help === true) process.stdout.write(`${USAGE}\n`);
     if (values.version === true || values.help === true) return 0;
     if (positionals.length > 1)
       throw new TypeError(`one configuration file expected, found ${positionals.length}`);
-    return { path: positionals[0], validateOnly: values['validate-config'] === true };
+    return { path: positionals[0], options: values };
   } catch (error) {
     process.stderr.write(
       `tenure: ${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`,
@@ -59,20 +75,6 @@ function readConfig(path: string | undefined): Loaded | null {
     process.stderr.write(`tenure: ${error.message}\n`);
     return null;
   }
-}
-
-/** The certificates that are named are looked at, too. */
-function validate({ config, warnings }: Loaded): number {
-  try {
-    const found = [...warnings, ...readTls(config).warnings];
-    for (const warning of found) process.stderr.write(`warning: ${warning}\n`);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(`tenure: ${error.message}\n`);
-    return 1;
-  }
-  process.stdout.write('the configuration is valid\n');
-  return 0;
 }
 
 async function serve(path: string | undefined, { config, warnings }: Loaded): Promise<number> {

@@ -2,6 +2,7 @@
 export { dynamicFaults } from './check.ts';
 export { type Effective, effectiveSettings, initialDynamicConfiguration } from './effective.ts';
 export { ConfigError } from './errors.ts';
+export { configOf, sampleConfig } from './generate.ts';
 export { type Config, type Loaded, loadConfig } from './load.ts';
 export {
   apiUrl,
@@ -14,4 +15,5 @@ export {
   secretsOf,
   watchdogOptions,
 } from './parts.ts';
+export { printConfig } from './printing.ts';
 export { type PeerTls, type RestTls, readTls, type TlsInForce } from './tls.ts';

@@ -30,9 +30,15 @@ export function methodOf(name: string, section: unknown): OwnMethod {
       ),
     ),
     noParameters: flag('no_params'),
-    withoutLeader: flag('no_leader') || flag('no_master'),
     keepData: flag('keep_data'),
   };
+}
+
+/** It could make a replica while nobody leads. */
+export function needsNoLeader(section: unknown): boolean {
+  return (
+    isTree(section) && [section.no_leader, section.no_master].some((value) => parseBoolean(value))
+  );
 }
 
 /**

@@ -52,22 +52,20 @@ const authenticationSchema = z
 
 const binaryNames = z
   .looseObject(
-    Object.fromEntries(
-      [
-        'pg_ctl',
-        'initdb',
-        'pg_controldata',
-        'pg_basebackup',
-        'postgres',
-        'pg_isready',
-        'pg_rewind',
-      ].map((name) => [
-        name,
-        text()
-          .optional()
-          .meta({ description: `Name of ${name} in bin_dir.` }),
-      ]),
-    ),
+    {
+      pg_ctl: withoutEffect('PostgreSQL is started and stopped without pg_ctl'),
+      pg_isready: withoutEffect('PostgreSQL is asked without pg_isready'),
+      ...Object.fromEntries(
+        ['initdb', 'pg_controldata', 'pg_basebackup', 'postgres', 'pg_rewind', 'pg_waldump'].map(
+          (name) => [
+            name,
+            text()
+              .optional()
+              .meta({ description: `Name of ${name} in bin_dir.` }),
+          ],
+        ),
+      ),
+    },
     { error: 'a map' },
   )
   .prefault({})

@@ -3,7 +3,7 @@ import type { OwnMethod } from '../postgres/options.ts';
 import type { MakingSettings, RoleSettings, ServerSettings } from '../postgres/postgres.ts';
 import type { Dynamic } from './dynamic.ts';
 import type { Config } from './load.ts';
-import { methodOf } from './methods.ts';
+import { methodOf, needsNoLeader } from './methods.ts';
 import { allowedOptions, BASEBACKUP_OWN, REWIND_OWN } from './options.ts';
 import { effectiveParameters, effectiveRecovery, isSharedByAll } from './parameters.ts';
 import { toolOptionList } from './values.ts';
@@ -63,10 +63,10 @@ function makingSettings([local, dynamic]: Layers, warnings: string[]): MakingSet
   const methods = names.map((name): 'basebackup' | OwnMethod =>
     name === 'basebackup' ? name : methodOf(name, sections[name]),
   );
-  for (const method of methods) {
-    if (method !== 'basebackup' && method.withoutLeader)
+  for (const name of names) {
+    if (name !== 'basebackup' && needsNoLeader(sections[name]))
       warnings.push(
-        `postgresql.${method.name}.no_leader is not supported yet: a replica is made when there is a leader`,
+        `postgresql.${name}.no_leader is not supported yet: a replica is made when there is a leader`,
       );
   }
   const options = (key: 'basebackup' | 'rewind', own: ReadonlySet<string>) =>

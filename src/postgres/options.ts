@@ -36,8 +36,6 @@ export interface OwnMethod {
   readonly options: Readonly<Record<string, string>>;
   /** Nothing but the command and its options: no scope, data directory, role, connection string. */
   readonly noParameters: boolean;
-  /** Can make a replica while nobody leads, of an archive. */
-  readonly withoutLeader: boolean;
   /** Wants the data directory as it is. */
   readonly keepData: boolean;
 }
@@ -73,8 +71,6 @@ export interface LocalPostgresOptions {
   readonly binNames?: Readonly<Record<string, string>>;
   /** `host:port`; several hosts as `a,b:port`; `*` for all. */
   readonly listen: string;
-  /** `host:port` where others reach this server. */
-  readonly connectAddress: string;
   /** Our own state; default `<dataDir>.tenure`. Never inside the data directory (S7). */
   readonly stateDir?: string;
   readonly pgpassPath: string;

@@ -250,7 +250,6 @@ bootstrap:
 `);
     expect(postgresOptions(config)).toMatchObject({
       listen: '127.0.0.1,10.0.0.1:6000',
-      connectAddress: '127.0.0.1:6000',
       superuser: { username: 'postgres' },
       replication: { username: 'replicator', password: 'rep-secret' },
       initdb: [{ encoding: 'UTF8' }, 'data-checksums'],

@@ -4,6 +4,8 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, expect, test } from 'vitest';
+import { RealClock } from '../../src/clock.ts';
+import { takeInventory } from '../../src/postgres/inventory.ts';
 import type { OwnMethod } from '../../src/postgres/options.ts';
 import { Lab, type Node, never, noProgress, settings, streaming, until } from './lab.ts';
 
@@ -27,7 +29,6 @@ echo "$*" > ${join(lab.folder, name)}.said
     command: path,
     options: { colour: 'blue' },
     noParameters: false,
-    withoutLeader: false,
     keepData: false,
   };
 }
@@ -69,6 +70,24 @@ test('a replica: methods are tried in turn, each with what it has to know', asyn
   expect(existsSync(join(replica.dataDir, 'half'))).toBe(false);
   await replica.postgres.start('standby', source.upstream, 20_000, noProgress, never);
   await streaming(replica);
+});
+
+test('what the server says of itself is enough for a configuration', async () => {
+  const dsn = `host=127.0.0.1 port=${source.port} user=postgres password='super secret'`;
+  const found = await takeInventory(new RealClock(), dsn);
+  expect(found).toMatchObject({
+    dataDir: source.dataDir,
+    binDir: bin,
+    port: source.port,
+    clusterName: 'lab',
+    user: 'postgres',
+    settings: { archive_mode: 'on', max_connections: '40' },
+    hba: expect.arrayContaining(['local all all trust']) as unknown,
+  });
+  const asReplicator = dsn
+    .replace('postgres password', 'replicator password')
+    .replace('super secret', "rep\\'l:\\\\secret");
+  await expect(takeInventory(new RealClock(), asReplicator)).rejects.toThrow('is no superuser');
 });
 
 test('a program that leaves a copy of another cluster makes no replica', async () => {
