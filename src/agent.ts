@@ -5,11 +5,13 @@ import {
   ConfigError,
   type Loaded,
   loadConfig,
+  postgresOptions,
   readTls,
   secretsOf,
 } from './config/index.ts';
 import { Daemon } from './daemon.ts';
 import { createLogger, logOptions } from './log.ts';
+import { readUsers } from './postgres/local.ts';
 import { PostgresError } from './postgres/postgres.ts';
 import type { Say } from './runtime.ts';
 import { TENURE_VERSION } from './version.ts';
@@ -65,9 +67,10 @@ function readConfig(path: string | undefined): Loaded | null {
 function validate({ config, warnings }: Loaded): number {
   try {
     const found = [...warnings, ...readTls(config).warnings];
+    readUsers(postgresOptions(config));
     for (const warning of found) process.stderr.write(`warning: ${warning}\n`);
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof ConfigError || error instanceof PostgresError)) throw error;
     process.stderr.write(`tenure: ${error.message}\n`);
     return 1;
   }

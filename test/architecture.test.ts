@@ -36,7 +36,7 @@ const LAYERS: readonly {
   {
     name: 'base',
     of: (file) =>
-      ['src/clock.ts', 'src/version.ts', 'src/log.ts', 'src/tls.ts'].includes(file) ||
+      ['src/certificates.ts', 'src/clock.ts', 'src/version.ts', 'src/log.ts', 'src/tls.ts'].includes(file) ||
       file.startsWith('src/log/'),
     may: ['base'],
   },

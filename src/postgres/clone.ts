@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { InterruptedWork, Upstream, UpstreamFacts } from '../core/model.ts';
 import { withoutRecoverySettings } from './conftext.ts';
 import { dataVersion } from './connect.ts';
-import { toolConninfo, writePgpass } from './conninfo.ts';
+import { toolLogin } from './conninfo.ts';
 import { messageOf, readIfThere, syncFolder, writeAtomically } from './disk.ts';
 import { endOrphans } from './ending.ts';
 import { newIncarnation, type WorkMarker } from './markers.ts';
@@ -155,20 +155,15 @@ async function copyFiles(copy: Copy, folder: string, clear: () => Promise<void>)
     if (result !== null) parts.log('warn', `trying again: ${failureOf(result, COPY_MS)}`);
     await clear();
     copy.progress('copying');
-    await writePgpass(options.pgpassPath, from.host, from.port, options.replication);
+    const { pgpassPath, replication } = options;
+    const login = await toolLogin(pgpassPath, 'postgres', replication, from);
     result = await run({
       file: copy.file,
-      args: [
-        `--pgdata=${folder}`,
-        '-X',
-        'stream',
-        `--dbname=${toolConninfo('postgres', options.replication, from)}`,
-        ...copy.chosen,
-      ],
+      args: [`--pgdata=${folder}`, '-X', 'stream', `--dbname=${login.dsn}`, ...copy.chosen],
       clock,
       timeoutMs: COPY_MS,
       signal,
-      env: { PGPASSFILE: options.pgpassPath },
+      env: login.env,
       onLine: (line) => {
         const percent = /^\s*\d+\/\d+ kB \((\d+)%\)/.exec(line)?.[1];
         if (percent !== undefined) copy.progress(`copying: ${percent} %`);
