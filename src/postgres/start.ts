@@ -12,6 +12,7 @@ import { ctlTimeout, type Parts, readControl, toolFor } from './parts.ts';
 import { PostgresError, type Progress } from './postgres.ts';
 import { describeExit, type Exit, pidOf, type Started } from './postmaster.ts';
 import { isAlive, readProcess } from './proc.ts';
+import { otherOnPort } from './services.ts';
 import { createSlotOn } from './upstream.ts';
 
 /** From try to try, ms: first and last. */
@@ -62,7 +63,8 @@ export async function startServer(parts: Parts, request: StartRequest): Promise<
     await waitUntilGone(clock, [started.identity], ctlTimeout(parts.options));
     throw new PostgresError('the start was cancelled');
   }
-  const said = await explainExit(parts, file, logs);
+  const taken = otherOnPort(parts.instance, places.dataDir, parts.listen.port);
+  const said = (await explainExit(parts, file, logs)) + taken;
   throw new PostgresError(`PostgreSQL ended while starting${describeExit(ending)}${said}`);
 }
 
