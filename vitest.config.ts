@@ -18,7 +18,12 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.real.test.ts', 'test/**/*.sim.test.ts', '**/node_modules/**'],
+          exclude: [
+            'test/**/*.real.test.ts',
+            'test/**/*.sim.test.ts',
+            'test/**/*.container.test.ts',
+            '**/node_modules/**',
+          ],
           sequence: { groupOrder: 0 },
         },
       },
@@ -47,6 +52,21 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      // Docker and images made for it: only where scripts/containers.sh asks for it.
+      ...(process.env.TENURE_IMAGE
+        ? [
+            {
+              extends: true as const,
+              test: {
+                name: 'containers',
+                include: ['test/**/*.container.test.ts'],
+                maxWorkers: 1,
+                testTimeout: 120_000,
+                hookTimeout: 120_000,
+              },
+            },
+          ]
+        : []),
     ],
   },
 });
