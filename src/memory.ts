@@ -11,7 +11,7 @@ import type {
   Memory,
   PostgresFacts,
 } from './core/model.ts';
-import { HEARD, rememberSilence } from './core/silence.ts';
+import { DISK_HEARD, HEARD, rememberDisk, rememberSilence } from './core/silence.ts';
 import { NO_STREAMING, rememberStreaming } from './core/streaming.ts';
 
 /** Failures kept: enough for the longest pause between tries. */
@@ -51,6 +51,7 @@ export function newMemory(
     failedHandover: null,
     streaming: NO_STREAMING,
     silence: HEARD,
+    diskSilence: DISK_HEARD,
     promotionRefused: null,
     withdrawingSince: null,
   };
@@ -86,6 +87,7 @@ export function remember(before: Memory, look: Look): Memory {
     promotionRefused: promotionRefused(before, look),
     streaming: rememberStreaming(before.streaming, now, postgres, look.cluster, look.name),
     silence: rememberSilence(before.silence, now, postgres, look.job?.outcome === null),
+    diskSilence: rememberDisk(before.diskSilence, now, postgres),
   };
 }
 
