@@ -49,8 +49,8 @@ export const healthGuards: readonly Guard[] = [
     test: 'test/core/hung.test.ts',
     name: 'begins anew',
     file: 'src/core/silence.ts',
-    guard: 'before.lastAt !== null && now - before.lastAt < APART_MS',
-    without: 'before.lastAt !== null',
+    guard: 'const goesOn = same && before.lastAt !== null && now - before.lastAt < APART_MS;',
+    without: 'const goesOn = same && before.lastAt !== null;',
   },
   {
     id: 'pre_promote, the promotion',
