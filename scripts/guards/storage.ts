@@ -71,7 +71,7 @@ export const storageGuards: readonly Guard[] = [
     fault: 'bin_dir is of another major version than the data directory',
     rule: 'start: one message, and nothing is touched',
     test: 'test/daemon/refusals.real.test.ts',
-    name: 'of PostgreSQL %s: nothing is removed',
+    name: ': nothing is removed',
     file: 'src/postgres/local.ts',
     guard: 'return wrong === null ? [] : [wrong];',
     without: 'return wrong === null ? [] : [];',
