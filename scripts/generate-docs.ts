@@ -2,10 +2,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { metricsMarkdown } from '../src/api/metrics-documentation.ts';
-import { configurationMarkdown } from '../src/config/documentation.ts';
+import { configurationMarkdown, configurationSchemaText } from '../src/config/documentation.ts';
 
 const DOCUMENTS = {
   'docs/configuration.md': configurationMarkdown,
+  'docs/configuration.schema.json': configurationSchemaText,
   'docs/metrics.md': metricsMarkdown,
 };
 

@@ -84,16 +84,10 @@ export class Act {
           clusterOf(seen),
           seen.settings.maximumTimelinesHistory,
         );
+      case 'tellUnconfirmed':
       case 'writeInitialize':
-        return refuseUnless(
-          await store.writeInitialize(this.#leadership(), step.systemIdentifier),
-          'no longer the leader',
-        );
       case 'writeConfig':
-        return refuseUnless(
-          await store.writeConfig(this.#leadership(), this.#options.initialConfig()),
-          'no longer the leader',
-        );
+        return refuseUnless(await this.#writeAsLeader(step), 'no longer the leader');
       case 'clearFailover':
         return refuseUnless(
           await store.clearFailover(this.#leadership(), step.modRevision),
@@ -116,6 +110,18 @@ export class Act {
     const { leadership } = this.#options.lease;
     if (leadership === null) throw new StepRefused('no longer the leader');
     return leadership;
+  }
+
+  async #writeAsLeader(
+    step: Extract<Step, { do: 'tellUnconfirmed' | 'writeInitialize' | 'writeConfig' }>,
+  ): Promise<boolean> {
+    const { store, initialConfig, log } = this.#options;
+    const leadership = this.#leadership();
+    if (step.do === 'writeConfig') return store.writeConfig(leadership, initialConfig());
+    if (step.do === 'writeInitialize')
+      return store.writeInitialize(leadership, step.systemIdentifier);
+    log('warning', step.fate);
+    return store.writeUnconfirmed(leadership, null);
   }
 
   async #synchronize(
@@ -187,20 +193,21 @@ export class Act {
       throw new StepRefused(`${promise.leader} goes on without the store`);
     const result =
       step.do === 'campaign'
-        ? await lease.campaign(step.claim, seenTimelines, () => this.#recordClaim(step.claim))
+        ? await lease.campaign(step.claim, seenTimelines, () => this.#recordWin(step.claim))
         : await lease.takeOver(step.modRevision);
     if (!result.won) throw new StepRefused(`Could not take out TTL lock: ${result.why}`);
     if (step.do === 'campaign') measures.elected(freeSince, clock.now());
     await journal.leading(lease.facts().leaseId);
   }
 
-  /** Clients wait: the disk has it by the time that the promotion asks for it (F4). */
-  #recordClaim(claim: number | null): void {
-    const { journal, log } = this.#options;
-    if (claim === null) return;
-    journal
-      .promoting(claim)
-      .catch((error: unknown) => log('warning', `recording the promotion: ${String(error)}`));
+  /** Clients wait: the disk has both, in one write, by the time that the promotion asks for them (F4). */
+  #recordWin(claim: number | null): void {
+    const { journal, lease, log } = this.#options;
+    const written = [journal.leading(lease.facts().leaseId)];
+    if (claim !== null) written.push(journal.promoting(claim));
+    Promise.all(written).catch((error: unknown) =>
+      log('warning', `recording the promotion: ${String(error)}`),
+    );
   }
 
   async #resign(step: Extract<Step, { do: 'resign' }>): Promise<void> {

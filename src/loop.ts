@@ -188,6 +188,7 @@ export class Loop {
       scheduledRestart: this.#options.requests.scheduled,
       promise: this.#options.failsafe.standing,
       stopping: this.#stopping,
+      watchdogFailure: this.#options.fence.watchdog.failure,
       memory: this.#memory,
     });
     const decision = this.#decide(observation);

@@ -13,6 +13,7 @@ import type { Settings } from './core/settings.ts';
 import { Failsafe } from './failsafe/failsafe.ts';
 import { Fence } from './fence/fence.ts';
 import type { Guard } from './fence/guard.ts';
+import type { Watchdog } from './fence/watchdog.ts';
 import { Jobs } from './jobs.ts';
 import { LeaseKeeper } from './lease.ts';
 import { type Exit, Loop } from './loop.ts';
@@ -55,6 +56,8 @@ export interface RuntimeOptions {
   readonly policy: PolicySource;
   /** Stops PostgreSQL when this process cannot. */
   readonly guard: Guard;
+  /** Resets the machine when nothing else stops PostgreSQL; absent: none. */
+  readonly watchdog?: Watchdog;
   /** The operator's own programs around promotions and stops; absent: none. */
   readonly scripts?: Scripts;
   /** Told of what becomes of PostgreSQL; returns at once. Absent: nobody is told. */
@@ -117,8 +120,10 @@ export class Runtime {
       name: identity.name,
       log: say,
       onChange: (why) => this.hint(why),
-      onDeadline: (deadline, ttlMs) => {
-        if (!policy.settings.paused) this.#fence.arm(deadline, ttlMs);
+      onDeadline: (deadline, ttlMs, proven) => {
+        if (policy.settings.paused) return;
+        if (proven) this.#fence.extend(deadline, ttlMs);
+        else this.#fence.arm(deadline, ttlMs);
       },
       healthy: () => this.#healthy(),
       onMissed: () => {
@@ -141,6 +146,8 @@ export class Runtime {
       clock,
       postgres,
       guard: options.guard,
+      ...(options.watchdog && { watchdog: options.watchdog }),
+      look: () => this.freshen(),
       mayTakeWrites: () => this.#mayTakeWrites(),
       log: say,
       onShot: (stage) => {
@@ -154,6 +161,7 @@ export class Runtime {
       lease: this.#lease,
       job,
       guard: () => this.#fence.guard,
+      watchdog: () => this.#fence.watchdog,
       scheduledRestart: () => this.requests.scheduled,
       failsafe: () => this.failsafe.active,
       measures: this.#measures,

@@ -18,6 +18,7 @@ it('publishes nosync while it asks, and its own tags again afterwards', () => {
     lease: { facts: () => given.ownLease('n2') },
     job: () => null,
     guard: () => ({ state: 'armed', pid: 7 }),
+    watchdog: () => ({ state: 'off', failure: null }),
     scheduledRestart: () => null,
     failsafe: () => false,
     measures: new Measures(),

@@ -15,6 +15,9 @@ const RETRY_MS = 10;
 export interface WriterOptions {
   /** Where to write: HAProxy's port for the primary. */
   readonly port: number;
+  /** Default: the loopback, and the lab's own password. */
+  readonly host?: string;
+  readonly password?: string;
   /** Milliseconds between the starts of two inserts, default 5. */
   readonly everyMs?: number;
   /** Default: steady */
@@ -75,7 +78,7 @@ export class SteadyWriter {
   static async start(options: WriterOptions): Promise<SteadyWriter> {
     const writer = new SteadyWriter(options);
     await waitFor(`table ${writer.table} through port ${options.port}`, 20_000, async () => {
-      const client = await connect({ port: options.port, connectMs: CONNECT_MS });
+      const client = await connect({ ...options, connectMs: CONNECT_MS });
       try {
         await client.query(
           `CREATE TABLE IF NOT EXISTS ${writer.table} (id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp())`,
@@ -121,7 +124,7 @@ export class SteadyWriter {
     let sent: number | undefined;
     try {
       this.#client ??= await connect({
-        port: this.#options.port,
+        ...this.#options,
         connectMs: CONNECT_MS,
         statementMs: STATEMENT_MS,
         applicationName: 'steady-writer',

@@ -4,9 +4,17 @@ import { environmentVariables } from './environment.ts';
 import { jsonSchema, type SchemaNode } from './inspect.ts';
 import { localSchema } from './schema.ts';
 
-/** JSON Schema (2020-12) of the configuration file, for editors. */
+/**
+ * JSON Schema (2020-12) of the configuration file, for editors. It refuses nothing that the daemon
+ * accepts; what depends on several keys it cannot say.
+ */
 export function configurationJsonSchema(): Readonly<Record<string, unknown>> {
   return z.toJSONSchema(localSchema, { io: 'input', unrepresentable: 'any' });
+}
+
+/** As it lies in docs/. */
+export function configurationSchemaText(): string {
+  return `${JSON.stringify(configurationJsonSchema(), null, 1)}\n`;
 }
 
 interface Row {
@@ -69,6 +77,8 @@ const ENVIRONMENT = `## Environment
 
 Variables lie over the file. \`TENURE_…\` is the same as \`PATRONI_…\` and wins, with a warning, when both are set. None of them is handed on to
 PostgreSQL or to scripts. \`PATRONI_CONFIGURATION\` holds a whole configuration instead of a file; then no other variable is read.
+\`…_FILE\` behind a name (\`TENURE_SUPERUSER_PASSWORD_FILE=/run/secrets/superuser\`) names a file that holds the value, without the line's end: for
+secrets of containers and systemd's credentials. The file is read again at a reload; one that is missing or empty, or a value given both ways, is an error.
 `;
 
 export function configurationMarkdown(): string {

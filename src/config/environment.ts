@@ -1,6 +1,7 @@
 /**
  * `PATRONI_*` and `TENURE_*` variables. `TENURE_*` wins. Values lie over the file's (C-6.1).
  */
+import { withFileVariables } from './file-variables.ts';
 import { overlay, type Tree } from './merge.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -136,14 +137,18 @@ const OURS = /^(PATRONI|TENURE)_(.+)$/;
 
 export interface EnvironmentRead {
   readonly values: Tree;
+  /** Each variable that counts, with what it alone says. */
+  readonly layers: readonly (readonly [variable: string, tree: Tree])[];
   readonly warnings: readonly string[];
 }
 
 /**
  * The variables as a tree of sections.
- * @throws ConfigError a variable that holds a list or a map is not YAML
+ * @throws ConfigError a variable that holds a list or a map is not YAML, or the file that one names
+ *   cannot be used
  */
-export function readEnvironment(environment: Environment): EnvironmentRead {
+export function readEnvironment(given: Environment): EnvironmentRead {
+  const environment = withFileVariables(given, (name) => TARGETS.has(name));
   const warnings: string[] = [];
   let values: Record<string, unknown> = {};
   const names = new Set<string>();
@@ -151,11 +156,14 @@ export function readEnvironment(environment: Environment): EnvironmentRead {
     const name = OURS.exec(variable)?.[2];
     if (name !== undefined && value) names.add(name);
   }
+  const layers: [string, Tree][] = [];
   for (const name of [...names].sort()) {
     const read = readOne(name, environment, warnings);
-    if (read) values = overlay(values, read);
+    if (!read) continue;
+    values = overlay(values, read);
+    layers.push([environment[`TENURE_${name}`] ? `TENURE_${name}` : `PATRONI_${name}`, read]);
   }
-  return { values, warnings };
+  return { values, layers, warnings };
 }
 
 function readOne(name: string, environment: Environment, warnings: string[]): Tree | null {

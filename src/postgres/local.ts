@@ -27,6 +27,7 @@ import { signalProcess } from './proc.ts';
 import { promoteServer } from './promote.ts';
 import { rewindServer } from './rewind.ts';
 import { toolSessions } from './run.ts';
+import { startedByService } from './services.ts';
 import { changeSlots, type SlotChange } from './slots.ts';
 import { ensureOwnSlot, startServer } from './start.ts';
 import { type StopRequest, stopServer } from './stop.ts';
@@ -58,7 +59,10 @@ export class LocalPostgres implements Postgres {
     const hint = (why: string): void => {
       for (const listener of this.#listeners) listener(why);
     };
-    const postmaster = new Postmaster(places, instance, hint);
+    const postmaster = new Postmaster(places, instance, hint, (pid) => {
+      const warning = startedByService(pid);
+      if (warning !== null) log('warn', warning);
+    });
     const configuration = new Configuration(options, places, listen);
     const session = localSession({ options, places, listen, clock, configuration }, () =>
       hint('the session with PostgreSQL ended'),

@@ -35,12 +35,20 @@ export class Postmaster {
   readonly #places: Places;
   readonly #instance: Instance;
   readonly #onExit: (why: string) => void;
+  readonly #onFound: (pid: number) => void;
   #known: { readonly identity: ProcessIdentity; readonly adopted: boolean } | null = null;
 
-  constructor(places: Places, instance: Instance, onExit: (why: string) => void) {
+  /** @param onFound is told of each postmaster that somebody else, or an earlier agent, has started */
+  constructor(
+    places: Places,
+    instance: Instance,
+    onExit: (why: string) => void,
+    onFound: (pid: number) => void = () => undefined,
+  ) {
     this.#places = places;
     this.#instance = instance;
     this.#onExit = onExit;
+    this.#onFound = onFound;
   }
 
   /** Looks for it: the one that we know, the one that postmaster.pid names, or one in the data directory. */
@@ -121,7 +129,9 @@ export class Postmaster {
     const pid = pidOf(pidFile);
     const named = pid === null ? null : this.#postmasterAt(pid);
     const found = named ?? this.#instance.findPostmaster();
-    if (found !== null) this.#known = { identity: found, adopted: true };
+    if (found === null) return;
+    this.#known = { identity: found, adopted: true };
+    this.#onFound(found.pid);
   }
 
   /** The process is a server in this data directory, and not the child of one. */

@@ -10,7 +10,20 @@ import { removeSignals, writeStandbySignal } from './files.ts';
 import { ctlTimeout, databaseOf, type Parts, readControl, toolFor } from './parts.ts';
 import { PostgresError, type Progress } from './postgres.ts';
 import { failureOf, type RunResult, run } from './run.ts';
+import { toolArguments } from './tooloptions.ts';
 
+/** What the daemon says itself. */
+const FORBIDDEN = new Set([
+  'target-pgdata',
+  'source-pgdata',
+  'source-server',
+  'write-recovery-conf',
+  'dry-run',
+  'config-file',
+  'no-ensure-shutdown',
+  'version',
+  'no-sync',
+]);
 /** Longer than any rewind: one that is ended half-way has to be followed by a clone. */
 const REWIND_MS = 24 * 3_600_000;
 /** Before it says this, pg_rewind has changed nothing. */
@@ -96,13 +109,14 @@ async function runRewind(
   from: Upstream,
   progress: Progress,
 ): Promise<RunResult> {
-  const { options, places, clock } = parts;
+  const { options, places, clock, configuration } = parts;
   const user = options.rewind ?? options.superuser;
   await writePgpass(options.pgpassPath, from.host, from.port, user);
   const source = toolConninfo(databaseOf(options), user, from, [
     ['target_session_attrs', 'read-write'],
   ]);
   const version = await dataVersion(places);
+  const chosen = configuration.settings.making?.rewind;
   return await run({
     file,
     args: [
@@ -111,6 +125,7 @@ async function runRewind(
       '--source-server',
       source,
       ...(version >= 15 ? [`--config-file=${places.conf}`] : []),
+      ...toolArguments('postgresql.rewind', chosen, FORBIDDEN),
       ...((await hasArchive(parts)) ? ['--restore-target-wal'] : []),
     ],
     clock,

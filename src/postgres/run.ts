@@ -24,6 +24,8 @@ export interface RunRequest {
   readonly cwd?: string;
   /** Default C, so that messages can be read; initdb needs the user's own. */
   readonly locale?: 'C' | 'inherited';
+  /** An open file that it gets as its standard input; else it gets none. */
+  readonly stdin?: number;
   /** Each line of stderr as it comes. */
   readonly onLine?: (line: string) => void;
 }
@@ -83,7 +85,8 @@ export async function run(request: RunRequest): Promise<RunResult> {
   const child = execa(request.file, [...request.args], {
     detached: true,
     cleanup: false,
-    stdin: 'ignore',
+    // Any descriptor will do; the library's type has only the first ones.
+    stdin: (request.stdin ?? 'ignore') as 'ignore' | 3,
     stdout: 'pipe',
     stderr: 'pipe',
     buffer: false,

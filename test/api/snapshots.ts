@@ -38,6 +38,8 @@ export const settings = (change: Partial<Settings> = {}): Settings => ({
   primaryStopTimeoutMs: 0,
   maximumTimelinesHistory: 0,
   memberSlotsTtlMs: 1_800_000,
+  permanentSlots: [],
+  ignoreSlots: [],
   useSlots: true,
   usePgRewind: true,
   removeDataDirectoryOnRewindFailure: false,
@@ -103,6 +105,7 @@ export const view = (change: Partial<ClusterView> = {}): ClusterView => ({
   sync: { leader: 'n1', standbys: ['n3'], quorum: 0, modRevision: 5 },
   timelines: null,
   handover: null,
+  unconfirmed: null,
   problems: [],
   ...change,
 });
@@ -150,6 +153,7 @@ export const primarySql = (change: Partial<SqlFacts> = {}): SqlFacts => ({
   follows: false,
   synchronousStandbyNames: '',
   commitsWait: false,
+  waitingCommits: [],
   pendingRestart: [],
   ...change,
 });
@@ -210,6 +214,7 @@ export const primary = (change: Partial<Snapshot> = {}): Snapshot => ({
   failsafeActive: false,
   systemIdentifier: SYSTEM_IDENTIFIER,
   guard: { state: 'armed', pid: 7 },
+  watchdog: { state: 'off', failure: null },
   measures: new Measures(),
   ...change,
 });

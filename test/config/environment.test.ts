@@ -69,6 +69,42 @@ describe('variables', () => {
     expect(load({ PATRONI_LOGLEVEL: 'ERROR' }).config.log.level).toBe('ERROR');
   });
 
+  it('may name a file that holds the value', () => {
+    const secret = file('geheim\n');
+    const { config, warnings } = load({
+      TENURE_SUPERUSER_PASSWORD_FILE: secret,
+      PATRONI_REPLICATION_PASSWORD_FILE: file('two\nlines'),
+      PATRONI_REPLICATION_PASSWORD: '',
+    });
+    expect(warnings).toEqual([]);
+    expect(config.postgresql.authentication).toMatchObject({
+      superuser: { password: 'geheim' },
+      replication: { password: 'two\nlines' },
+    });
+  });
+
+  it('that name a file which cannot be used are all refused', () => {
+    const wrong = {
+      TENURE_SUPERUSER_PASSWORD_FILE: '/nowhere/secret',
+      PATRONI_ETCD3_PASSWORD_FILE: file('\n'),
+      TENURE_NAME: 'n1',
+      TENURE_NAME_FILE: file('n2'),
+    };
+    const message = (() => {
+      try {
+        load(wrong);
+        return 'accepted';
+      } catch (error) {
+        return (error as Error).message;
+      }
+    })();
+    expect(message).toContain(
+      'TENURE_SUPERUSER_PASSWORD_FILE: /nowhere/secret cannot be read (ENOENT), allowed: a file with the value',
+    );
+    expect(message).toMatch(/PATRONI_ETCD3_PASSWORD_FILE: \S+ is empty/);
+    expect(message).toContain('TENURE_NAME and TENURE_NAME_FILE are both set, allowed: one');
+  });
+
   it('that nobody knows are named, without their value', () => {
     expect(load({ PATRONI_BOGUS: 'geheim', TENURE_NODE: '/usr/bin/node' }).warnings).toEqual([
       'PATRONI_BOGUS is not known: ignored',
@@ -76,8 +112,8 @@ describe('variables', () => {
   });
 
   it('of what is not supported give the same warning as the file', () => {
-    expect(load({ PATRONI_RESTAPI_CIPHERS: 'c' }).warnings[0]).toContain(
-      'restapi.ciphers is not supported yet',
+    expect(load({ PATRONI_LOG_LOGGERS: '{a: INFO}' }).warnings[0]).toContain(
+      'log.loggers is not supported yet',
     );
   });
 

@@ -11,7 +11,7 @@ import { primary, replica } from '../api/snapshots.ts';
 import { type FuzzRequest, rawBytes, requests, runs } from './inputs.ts';
 
 /** Nothing else may come back. 500 only with the words that the contract has for it. */
-const STATUSES = [200, 202, 400, 401, 403, 404, 409, 411, 412, 413, 422, 500, 501, 502, 503];
+const STATUSES = [200, 202, 400, 401, 403, 404, 409, 411, 412, 413, 422, 429, 500, 501, 502, 503];
 const WORDS_OF_500 = ["Can't schedule restart in the paused state", 'Running as a leader'];
 
 let scene: Scene;
