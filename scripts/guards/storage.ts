@@ -27,7 +27,7 @@ export const storageGuards: readonly Guard[] = [
     id: 'D63',
     fault: 'as process 1 of a container the daemon gets the children of others, which end and stay',
     rule: 'processes: a zombie is dead, whoever should have waited for it',
-    test: 'test/daemon/init.real.test.ts',
+    test: 'test/cluster/container.real.test.ts',
     name: 'D63',
     file: 'src/postgres/proc.ts',
     guard: "  if (state === 'Z' || state === 'X'",
