@@ -1,6 +1,7 @@
 /** The one piece of long work on the local PostgreSQL (rule S9). */
 import type { Clock } from './clock.ts';
 import type { JobKind, JobState } from './core/model.ts';
+import { GuardError } from './fence/guard.ts';
 import type { Progress } from './postgres/postgres.ts';
 import { PromotionRefused } from './postgres/scripts.ts';
 
@@ -57,11 +58,10 @@ export class Jobs {
     this.#current = work(progress, abort.signal).then(
       (why) => this.#end(true, why),
       (error: unknown) =>
-        this.#end(
-          false,
-          error instanceof Error ? error.message : String(error),
-          error instanceof PromotionRefused,
-        ),
+        this.#end(false, error instanceof Error ? error.message : String(error), {
+          ...(error instanceof PromotionRefused ? { refused: true as const } : {}),
+          ...(error instanceof GuardError ? { notBegun: true as const } : {}),
+        }),
     );
   }
 
@@ -82,9 +82,9 @@ export class Jobs {
     if (phase === 'stopping') this.#onStopping();
   }
 
-  #end(ok: boolean, why: string, refused = false): void {
+  #end(ok: boolean, why: string, how: { refused?: true; notBegun?: true } = {}): void {
     if (this.#state === null) return;
-    const outcome = { ok, why, endedAt: this.#clock.now(), ...(refused ? { refused } : {}) };
+    const outcome = { ok, why, endedAt: this.#clock.now(), ...how };
     this.#state = { ...this.#state, outcome };
     this.#ended = this.#state;
     this.#onEnd(this.#state);

@@ -176,7 +176,8 @@ function primaryDownSince(before: Memory, { now, postgres, lease }: Look): numbe
 
 function failures(before: Memory, { now, ended }: Look, healthy: boolean): Memory['failures'] {
   if (ended?.outcome?.ok === false && COUNTED.includes(ended.kind)) {
-    const failure = { kind: ended.kind, at: ended.outcome.endedAt, why: ended.outcome.why };
+    const { endedAt: at, why, notBegun } = ended.outcome;
+    const failure = { kind: ended.kind, at, why, ...(notBegun ? { notBegun } : {}) };
     return [...before.failures, failure].slice(-FAILURES_KEPT);
   }
   if (ended?.outcome?.ok === true && ended.kind === 'clone') return [];

@@ -1,5 +1,5 @@
 /** What one tick tells the next about ends that nobody asked for (field D69) and requests that failed (D28). */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import type { JobState, Memory, PostgresFacts } from '../src/core/model.ts';
 import { type Look, newMemory, remember } from '../src/memory.ts';
 import * as given from './core/observations.ts';
@@ -88,4 +88,16 @@ describe('a requested hand-over', () => {
     const again = { ...given.ended('handover', true), request: 9 };
     expect(after([...looks, look(3, down, { ended: again })]).failedHandover).toBeNull();
   });
+});
+
+test('a rewind that never ran is remembered as such', () => {
+  const job = ended('rewind', false);
+  const notBegun = {
+    ...job,
+    outcome: { ok: false, why: 'the guard', endedAt: 2, notBegun: true },
+  } as const;
+  expect(after([look(2, down, { ended: notBegun })]).failures).toEqual([
+    { kind: 'rewind', at: 2, why: 'the guard', notBegun: true },
+  ]);
+  expect(after([look(2, down, { ended: job })]).failures[0]).not.toHaveProperty('notBegun');
 });

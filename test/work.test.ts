@@ -26,6 +26,7 @@ async function done(
   readonly calls: string[];
   readonly why: string;
   readonly refused?: true | undefined;
+  readonly notBegun?: true | undefined;
 }> {
   const clock = new ManualClock();
   const calls: string[] = [];
@@ -80,8 +81,8 @@ async function done(
   };
   new Work(options as unknown as WorkOptions).begin(job, observation);
   await jobs.idle();
-  const { why = '', refused } = jobs.state?.outcome ?? {};
-  return { calls, why, refused };
+  const { why = '', refused, notBegun } = jobs.state?.outcome ?? {};
+  return { calls, why, refused, notBegun };
 }
 
 const JOBS: readonly (readonly [Job, readonly string[]])[] = [
@@ -107,8 +108,9 @@ describe('the guard', () => {
     const refuse = async (): Promise<void> => {
       throw new GuardError('the guard has not confirmed');
     };
-    const { calls, why } = await done(job, refuse);
+    const { calls, why, notBegun } = await done(job, refuse);
     expect(calls.at(-1)).toMatch(/^ready/);
+    expect(notBegun).toBe(true);
     expect(why).toContain('the guard has not confirmed');
   });
 });

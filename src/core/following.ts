@@ -167,7 +167,8 @@ function compare(
     control: seen.postgres.control,
     interrupted: seen.postgres.interrupted,
     failures: seen.memory.failures.length,
-    rewindFailed: seen.memory.failures.some((failure) => failure.kind === 'rewind'),
+    // One that never ran says nothing about the next.
+    rewindFailed: seen.memory.failures.some(({ kind, notBegun }) => kind === 'rewind' && !notBegun),
     promotedHere: seen.memory.promotedHere,
   };
   const upstream = {

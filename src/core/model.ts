@@ -74,6 +74,8 @@ export interface JobState {
     readonly endedAt: number;
     /** A promotion that pre_promote did not allow; nothing was done to PostgreSQL. */
     readonly refused?: true;
+    /** It ended before anything was done to PostgreSQL: the guard was not what it has to be. */
+    readonly notBegun?: true;
   } | null;
   /** For the log and for people: where it stands. */
   readonly phase: string;
@@ -172,6 +174,7 @@ export interface Memory {
     readonly kind: JobKind;
     readonly at: number;
     readonly why: string;
+    readonly notBegun?: true;
   }[];
   /** When pre_promote last refused a promotion of this node; null: it has not since one succeeded. */
   readonly promotionRefused: number | null;

@@ -29,6 +29,17 @@ function composeCommand(): readonly string[] {
   return told('TENURE_TEST_COMPOSE').split(' ');
 }
 
+/** Output of a container as Docker gives it: in pieces, each behind 8 bytes with its length. */
+export function textOf(output: Buffer): string {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at + 8 <= output.length; ) {
+    const end = at + 8 + output.readUInt32BE(at + 4);
+    pieces.push(output.subarray(at + 8, end));
+    at = end;
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}
+
 export interface Answer {
   readonly status: number;
   readonly json: unknown;
@@ -164,7 +175,7 @@ export class Composed {
 
   async logs(service: string): Promise<string> {
     const container = await this.#container(service);
-    return (await container.logs({ stdout: true, stderr: true })).toString('utf8');
+    return textOf(await container.logs({ stdout: true, stderr: true }));
   }
 
   /** One request to a node's REST API, as the operator. */

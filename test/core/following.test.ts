@@ -25,6 +25,12 @@ const onTwo = given.upstream({
   lsn: 6000,
 });
 
+const rewindFailed = (how: { readonly notBegun?: true }) =>
+  given.memory({
+    lastRole: 'primary',
+    failures: [{ kind: 'rewind', at: given.NOW - 10, why: 'x', ...how }],
+  });
+
 const exPrimary = (end: number, change: Partial<Observation> = {}): Observation =>
   given.replica({
     cluster: given.known(second),
@@ -146,6 +152,20 @@ const cases: readonly {
     rule: 'follow.rejoin',
     job: 'clone',
     because: 'equal numbers hide different contents, from pg_rewind too',
+  },
+  {
+    given: 'a diverged member whose rewind failed',
+    observation: exPrimary(4501, { memory: rewindFailed({}) }),
+    rule: 'follow.rejoin',
+    job: null,
+    because: 'nothing is destroyed without leave (S7)',
+  },
+  {
+    given: 'a diverged member whose rewind never ran, as the guard had fired',
+    observation: exPrimary(4501, { memory: rewindFailed({ notBegun: true }) }),
+    rule: 'follow.rejoin',
+    job: 'rewind',
+    because: 'what never ran can still succeed',
   },
   {
     given: 'a diverged member with pg_rewind off',
