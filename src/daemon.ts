@@ -6,6 +6,7 @@ import { type Clock, RealClock } from './clock.ts';
 import { addressText } from './config/address.ts';
 import {
   type Config,
+  changedAtStartOnly,
   dynamicFaults,
   postgresOptions,
   restAccess,
@@ -105,8 +106,11 @@ export class Daemon {
     });
   }
 
-  /** Runs until told to stop or until going on would be wrong. Never rejects for a known cause. */
-  async run(): Promise<Exit> {
+  /**
+   * Runs until told to stop or until going on would be wrong. Never rejects for a known cause.
+   * @param onStarted called once nothing of the configuration keeps it from running
+   */
+  async run(onStarted: () => void = () => undefined): Promise<Exit> {
     await this.#journal.load();
     await this.#policy.loadCache();
     const earlier = await endEarlier(this.#config.tenure.state_dir, this.#clock, this.#peers);
@@ -133,6 +137,7 @@ export class Daemon {
     try {
       await this.#runtime.lookFirst();
       await recordDaemon(this.#config.tenure.state_dir, this.#runtime.status.apiUrl);
+      onStarted();
       return await this.#runtime.run();
     } catch (error) {
       if (!(error instanceof GuardError)) throw error;
@@ -173,6 +178,9 @@ export class Daemon {
 
   /** SIGHUP with a local file that could be read. */
   async reload(config: Config): Promise<void> {
+    const later = changedAtStartOnly(this.#config, config);
+    if (later.length > 0)
+      this.#say('warning', `in force from the next start of the daemon on: ${later.join(', ')}`);
     this.#policy.reload(config);
     this.#access = restAccess(config);
     await this.#runtime.applyPolicy();
