@@ -58,7 +58,7 @@ export class LocalPostgres implements Postgres {
       for (const listener of this.#listeners) listener(why);
     };
     const postmaster = new Postmaster(places, instance, hint);
-    const configuration = new Configuration(options, places, listen);
+    const configuration = new Configuration(options, places, listen, tools);
     const session = localSession({ options, places, listen, clock, configuration }, () =>
       hint('the session with PostgreSQL ended'),
     );
