@@ -158,6 +158,8 @@ export class Configuration {
       unfit = await this.#ask(conf, new Set(Object.keys({ ...parameters, ...more })));
       if (this.#judged.size >= JUDGED) this.#judged.clear();
       this.#judged.set(key, unfit);
+      // What a standby may have, the primary that it becomes may have too: a promotion asks nobody.
+      this.#judged.set(JSON.stringify([parameters, {}]), unfit);
     }
     for (const [name, why] of unfit)
       this.#warn(`${name} is left out, as PostgreSQL would not start with it: ${why}`);
