@@ -153,9 +153,12 @@ export class Configuration {
     const { recovery } = conf;
     const more = recovery?.asGiven ? {} : (recovery?.more ?? {});
     const key = JSON.stringify([parameters, more]);
-    let unfit = this.#judged.get(key);
-    if (unfit === undefined) {
-      unfit = await this.#ask(conf, new Set(Object.keys({ ...parameters, ...more })));
+    const judged = this.#judged.get(key);
+    const unfit =
+      judged ?? (await this.#ask(conf, new Set(Object.keys({ ...parameters, ...more }))));
+    // Not known now; the next write asks again.
+    if (unfit === null) return conf;
+    if (judged === undefined) {
       if (this.#judged.size >= JUDGED) this.#judged.clear();
       this.#judged.set(key, unfit);
       // What a standby may have, the primary that it becomes may have too: a promotion asks nobody.
@@ -169,8 +172,8 @@ export class Configuration {
   async #ask(
     conf: FilesToWrite['conf'],
     names: ReadonlySet<string>,
-  ): Promise<ReadonlyMap<string, string>> {
-    const { clock, log } = this.#options;
+  ): Promise<ReadonlyMap<string, string> | null> {
+    const { clock } = this.#options;
     const { dataDir, conf: file } = this.#places;
     try {
       const postgres = this.#tools.find('postgres', await dataVersion(this.#places));
@@ -181,8 +184,8 @@ export class Configuration {
         names,
       );
     } catch (error) {
-      log('warn', `settings were not looked through: ${messageOf(error)}`);
-      return new Map();
+      this.#warn(`not looked through: ${messageOf(error)}`);
+      return null;
     }
   }
 

@@ -4,7 +4,8 @@
  */
 import { rm, writeFile } from 'node:fs/promises';
 import type { Clock } from '../clock.ts';
-import { run } from './run.ts';
+import { PostgresError } from './postgres.ts';
+import { failureOf, run } from './run.ts';
 
 /** A dry run reads files and ends, ms. */
 const DRY_RUN_MS = 5000;
@@ -25,6 +26,7 @@ export interface DryRun {
  * user's own, is not found: nobody could leave it out.
  * @param textWithout the file without the settings that are named
  * @param names settings that may be left out
+ * @throws PostgresError it gave no answer
  */
 export async function unfitSettings(
   dry: DryRun,
@@ -36,13 +38,14 @@ export async function unfitSettings(
     while (unfit.size < MOST) {
       const left = new Set(unfit.keys());
       await writeFile(dry.path, textWithout(left), { mode: 0o600 });
-      const { exitCode, stderr } = await run({
+      const result = await run({
         file: dry.postgres,
         args: ['-C', 'data_directory', '-D', dry.dataDir, `--config-file=${dry.path}`],
         clock: dry.clock,
         timeoutMs: DRY_RUN_MS,
       });
-      const found = exitCode === 0 ? null : complaint(stderr, dry.path);
+      if (result.exitCode === null) throw new PostgresError(failureOf(result, DRY_RUN_MS));
+      const found = result.exitCode === 0 ? null : complaint(result.stderr, dry.path);
       if (found === null || !names.has(found.name) || left.has(found.name)) break;
       unfit.set(found.name, found.why);
     }
