@@ -104,8 +104,11 @@ export class Configuration {
     return postmasterArguments(this.#places.dataDir, this.#places.conf, this.controlled());
   }
 
-  /** Writes the files, and the password file of a standby. Returns whether any file is another than before. */
-  async write(as: RunsAs): Promise<boolean> {
+  /**
+   * Writes the files, and the password file of a standby. Returns whether any file is another than before.
+   * @param look through settings that were not seen before, for those that PostgreSQL would not start with
+   */
+  async write(as: RunsAs, look: 'look' | 'as it is' = 'look'): Promise<boolean> {
     const recovery = await this.#section(as);
     const defaults = ownDefaults(await dataVersion(this.#places), release());
     const before = (await readIfThere(this.#places.conf)) ?? '';
@@ -116,7 +119,7 @@ export class Configuration {
     const wanted = this.#names.parameters(settings, role, before);
     const conf = { defaults, parameters: wanted, controlled: this.controlled(), recovery };
     return await writeFiles(this.#places, {
-      conf: await this.#fit(conf, settings.parameters),
+      conf: await this.#fit(conf, settings.parameters, look === 'look' ? before : null),
       customConf: this.#options.customConf ?? null,
       pgHba: settings.pgHba,
       pgIdent: settings.pgIdent,
@@ -145,15 +148,21 @@ export class Configuration {
     }
   }
 
-  /** Without what PostgreSQL would not start with. Asked once for each set of settings. */
+  /**
+   * Without what PostgreSQL would not start with. Asked once for each set of settings, and not for a
+   * file that stays as it is: a daemon that comes back to its primary has no time for that.
+   * @param before the file; null: nobody is asked now
+   */
   async #fit(
     conf: FilesToWrite['conf'],
     parameters: ServerSettings['parameters'],
+    before: string | null,
   ): Promise<FilesToWrite['conf']> {
     const { recovery } = conf;
     const more = recovery?.asGiven ? {} : (recovery?.more ?? {});
     const key = JSON.stringify([parameters, more]);
     const judged = this.#judged.get(key);
+    if (judged === undefined && (before === null || before === this.#text(conf))) return conf;
     const unfit =
       judged ?? (await this.#ask(conf, new Set(Object.keys({ ...parameters, ...more }))));
     // Not known now; the next write asks again.
@@ -169,6 +178,10 @@ export class Configuration {
     return withoutSettings(conf, new Set(unfit.keys()));
   }
 
+  #text(conf: FilesToWrite['conf']): string {
+    return fileText(this.#places, conf, this.#options.customConf ?? null);
+  }
+
   async #ask(
     conf: FilesToWrite['conf'],
     names: ReadonlySet<string>,
@@ -179,8 +192,7 @@ export class Configuration {
       const postgres = this.#tools.find('postgres', await dataVersion(this.#places));
       return await unfitSettings(
         { clock, postgres, dataDir, path: `${file}.check` },
-        (left) =>
-          fileText(this.#places, withoutSettings(conf, left), this.#options.customConf ?? null),
+        (left) => this.#text(withoutSettings(conf, left)),
         names,
       );
     } catch (error) {
