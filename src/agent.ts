@@ -10,6 +10,7 @@ import {
   secretsOf,
 } from './config/index.ts';
 import { Daemon } from './daemon.ts';
+import { hideMemory } from './dumps.ts';
 import { createLogger, logOptions } from './log.ts';
 import { readUsers } from './postgres/local.ts';
 import { PostgresError } from './postgres/postgres.ts';
@@ -19,6 +20,7 @@ import { TENURE_VERSION } from './version.ts';
 const USAGE = 'usage: tenure [--validate-config] CONFIG.yml | tenure --version';
 
 async function main(): Promise<number> {
+  hideMemory();
   const asked = readArguments();
   if (typeof asked === 'number') return asked;
   const loaded = readConfig(asked.path);

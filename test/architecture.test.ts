@@ -36,8 +36,14 @@ const LAYERS: readonly {
   {
     name: 'base',
     of: (file) =>
-      ['src/certificates.ts', 'src/clock.ts', 'src/version.ts', 'src/log.ts', 'src/tls.ts'].includes(file) ||
-      file.startsWith('src/log/'),
+      [
+        'src/certificates.ts',
+        'src/clock.ts',
+        'src/dumps.ts',
+        'src/version.ts',
+        'src/log.ts',
+        'src/tls.ts',
+      ].includes(file) || file.startsWith('src/log/'),
     may: ['base'],
   },
   { name: 'store', of: (file) => file.startsWith('src/store/'), may: ['core', 'base', 'store'] },
@@ -116,6 +122,24 @@ describe('the architecture', () => {
       ),
       spawners.join(),
     ).toBe(true);
+  });
+
+  it('never goes through a shell: no string made of data is read as a command', () => {
+    const shells =
+      /\bshell\s*:\s*(?:true|['"`])|(?<!\.)\bexec(?:Sync|File|FileSync)?\(|\bspawn(?:Sync)?\(|\bnode:vm\b|\beval\(|new Function\(|['"`](?:\/bin\/)?(?:ba|da)?sh['"`]/;
+    // Its other functions read command lines.
+    const commands = /import (?!\{ execa \}).*from 'execa'/;
+    const found = files('src').flatMap((file) =>
+      text(file)
+        .split('\n')
+        .filter((line) => !/^\s*(?:\*|\/\/|\/\*)/.test(line))
+        .filter((line) => shells.test(line) || commands.test(line))
+        .map((line) => `${file}: ${line.trim()}`),
+    );
+    expect(found).toEqual([]);
+    expect(text('bin/tenure-guard')).not.toMatch(
+      /\bsystem\b\s*[(\s]['"$]|\bqx\b|^[^#]*`|\bexec\b\s*[({'"$]/m,
+    );
   });
 
   it('talks to etcd and to PostgreSQL in one place each', () => {

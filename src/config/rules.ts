@@ -72,6 +72,10 @@ export function remarks(config: Config): string[] {
   if (mode !== undefined && mode !== 'off')
     warnings.push('watchdog is not supported yet: the hardware watchdog is not used');
   warnings.push(...tlsRemarks(config));
+  if (valueAt(config.bootstrapDynamic, ['postgresql', 'authentication']) !== undefined)
+    warnings.push(
+      'bootstrap.dcs.postgresql.authentication has no effect and is left out of /config, which everybody may read',
+    );
   const methods = config.postgresql.create_replica_methods ?? ['basebackup'];
   const others = methods.filter((method) => method !== 'basebackup');
   if (others.length > 0) {
