@@ -10,6 +10,7 @@ import {
   secretsOf,
 } from './config/index.ts';
 import { Daemon } from './daemon.ts';
+import { hideMemory } from './dumps.ts';
 import { createLogger, logOptions, type RootLogger } from './log.ts';
 import { PostgresError } from './postgres/postgres.ts';
 import type { Say } from './runtime.ts';
@@ -35,6 +36,7 @@ const OPTIONS = {
 } as const;
 
 async function main(): Promise<number> {
+  hideMemory();
   const asked = readArguments();
   if (typeof asked === 'number') return asked;
   const { path, options } = asked;

@@ -67,6 +67,10 @@ function storeFaults(tree: Tree): string[] {
 export function remarks(config: Config): string[] {
   const warnings = [...tagConflicts(config.tags)];
   warnings.push(...tlsRemarks(config));
+  if (valueAt(config.bootstrapDynamic, ['postgresql', 'authentication']) !== undefined)
+    warnings.push(
+      'bootstrap.dcs.postgresql.authentication has no effect and is left out of /config, which everybody may read',
+    );
   return warnings;
 }
 
