@@ -36,7 +36,9 @@ export class Booted {
       StopSignal: 'SIGRTMIN+3',
       Healthcheck: { Test: ['NONE'] },
       HostConfig: {
-        Privileged: true,
+        // What systemd needs; less than a privileged container, which not every machine can give.
+        CapAdd: ['SYS_ADMIN'],
+        SecurityOpt: ['seccomp=unconfined', 'apparmor=unconfined'],
         ...privateCgroups,
         Tmpfs: { '/run': '', '/tmp': '' },
         Binds: [
