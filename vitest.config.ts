@@ -1,6 +1,7 @@
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/order.ts';
 
 /** scripts/test.sh names a file here when it wants the results as JSON too. */
 const report = process.env.TENURE_TEST_REPORT;
@@ -9,6 +10,7 @@ export default defineConfig({
   cacheDir: join(tmpdir(), `tenure-vitest-${userInfo().uid}`),
   test: {
     passWithNoTests: true,
+    sequence: { sequencer: LongestFirst },
     fsModuleCache: false, // its folder would be in the checkout, which the unprivileged user cannot write
     reporters: report ? ['default', 'json'] : ['default'],
     ...(report ? { outputFile: { json: report } } : {}),
@@ -30,10 +32,11 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          // Thousands of schedules in virtual time, in processes of their own that use every core.
+          // Thousands of schedules in virtual time, in processes of their own with the lowest priority:
+          // they use what the real servers leave of the processors.
           name: 'simulation',
           include: ['test/**/*.sim.test.ts'],
-          maxWorkers: 1,
+          maxWorkers: 5,
           maxConcurrency: 2,
           sequence: { groupOrder: 1 },
         },
@@ -45,11 +48,13 @@ export default defineConfig({
           name: 'integration',
           include: ['test/**/*.real.test.ts'],
           globalSetup: ['test/lab/cache.ts'],
+          setupFiles: ['test/lab/story.ts'],
           // Mostly they wait for PostgreSQL and for leases to end.
-          maxWorkers: 3,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 2 },
+          maxWorkers: 5,
+          // A test is several waits, each with a deadline of its own that says what was missing.
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 1 },
         },
       },
       // Docker and images made for it: only where scripts/containers.sh asks for it.

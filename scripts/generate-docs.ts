@@ -1,8 +1,16 @@
-/** Writes docs/configuration.md from the schema of the configuration. A test keeps it up to date. */
+/** Writes what is generated below docs/. Tests keep it up to date. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { configurationMarkdown } from '../src/config/documentation.ts';
+import { metricsMarkdown } from '../src/api/metrics-documentation.ts';
+import { configurationMarkdown, configurationSchemaText } from '../src/config/documentation.ts';
 
-const path = join(import.meta.dirname, '../docs/configuration.md');
-writeFileSync(path, configurationMarkdown());
-console.log('docs/configuration.md is written');
+const DOCUMENTS = {
+  'docs/configuration.md': configurationMarkdown,
+  'docs/configuration.schema.json': configurationSchemaText,
+  'docs/metrics.md': metricsMarkdown,
+};
+
+for (const [name, text] of Object.entries(DOCUMENTS)) {
+  writeFileSync(join(import.meta.dirname, '..', name), text());
+  console.log(`${name} is written`);
+}

@@ -6,6 +6,7 @@ import { recordedHistory } from './core/history.ts';
 import type { ClusterView, Observation, Step } from './core/model.ts';
 import type { NamesInForce } from './core/streaming.ts';
 import type { Failsafe } from './failsafe/failsafe.ts';
+import type { Measures } from './measures.ts';
 import type { Leadership, Store } from './store/store.ts';
 import { clusterOf, refuseUnless, StepRefused, Work, type WorkOptions } from './work.ts';
 
@@ -14,6 +15,7 @@ export { StepRefused } from './work.ts';
 export interface ActOptions extends WorkOptions {
   readonly store: Store;
   readonly failsafe: Pick<Failsafe, 'standing'>;
+  readonly measures: Pick<Measures, 'elected'>;
   /** What becomes `/config` of a new cluster. */
   readonly initialConfig: () => Readonly<Record<string, unknown>>;
   /** `/history` is up to date for this timeline. */
@@ -52,7 +54,7 @@ export class Act {
       case 'campaign':
       case 'claim':
       case 'takeOver':
-        return this.#takeKey(step, clusterOf(seen));
+        return this.#takeKey(step, clusterOf(seen), seen.memory.leaderlessSince);
       case 'resign':
         return this.#resign(step);
       case 'startJob':
@@ -82,16 +84,10 @@ export class Act {
           clusterOf(seen),
           seen.settings.maximumTimelinesHistory,
         );
+      case 'tellUnconfirmed':
       case 'writeInitialize':
-        return refuseUnless(
-          await store.writeInitialize(this.#leadership(), step.systemIdentifier),
-          'no longer the leader',
-        );
       case 'writeConfig':
-        return refuseUnless(
-          await store.writeConfig(this.#leadership(), this.#options.initialConfig()),
-          'no longer the leader',
-        );
+        return refuseUnless(await this.#writeAsLeader(step), 'no longer the leader');
       case 'clearFailover':
         return refuseUnless(
           await store.clearFailover(this.#leadership(), step.modRevision),
@@ -114,6 +110,18 @@ export class Act {
     const { leadership } = this.#options.lease;
     if (leadership === null) throw new StepRefused('no longer the leader');
     return leadership;
+  }
+
+  async #writeAsLeader(
+    step: Extract<Step, { do: 'tellUnconfirmed' | 'writeInitialize' | 'writeConfig' }>,
+  ): Promise<boolean> {
+    const { store, initialConfig, log } = this.#options;
+    const leadership = this.#leadership();
+    if (step.do === 'writeConfig') return store.writeConfig(leadership, initialConfig());
+    if (step.do === 'writeInitialize')
+      return store.writeInitialize(leadership, step.systemIdentifier);
+    log('warning', step.fate);
+    return store.writeUnconfirmed(leadership, null);
   }
 
   async #synchronize(
@@ -166,8 +174,9 @@ export class Act {
   async #takeKey(
     step: Extract<Step, { do: 'campaign' | 'claim' | 'takeOver' }>,
     cluster: ClusterView,
+    freeSince: number | null,
   ): Promise<void> {
-    const { lease, store, name, journal, failsafe } = this.#options;
+    const { lease, store, name, journal, failsafe, measures, clock } = this.#options;
     const seenTimelines = cluster.timelines?.modRevision ?? 0;
     if (step.do === 'claim') {
       const claimed = await store.claimTimeline(
@@ -184,19 +193,21 @@ export class Act {
       throw new StepRefused(`${promise.leader} goes on without the store`);
     const result =
       step.do === 'campaign'
-        ? await lease.campaign(step.claim, seenTimelines, () => this.#recordClaim(step.claim))
+        ? await lease.campaign(step.claim, seenTimelines, () => this.#recordWin(step.claim))
         : await lease.takeOver(step.modRevision);
     if (!result.won) throw new StepRefused(`Could not take out TTL lock: ${result.why}`);
+    if (step.do === 'campaign') measures.elected(freeSince, clock.now());
     await journal.leading(lease.facts().leaseId);
   }
 
-  /** Clients wait: the disk has it by the time that the promotion asks for it (F4). */
-  #recordClaim(claim: number | null): void {
-    const { journal, log } = this.#options;
-    if (claim === null) return;
-    journal
-      .promoting(claim)
-      .catch((error: unknown) => log('warning', `recording the promotion: ${String(error)}`));
+  /** Clients wait: the disk has both, in one write, by the time that the promotion asks for them (F4). */
+  #recordWin(claim: number | null): void {
+    const { journal, lease, log } = this.#options;
+    const written = [journal.leading(lease.facts().leaseId)];
+    if (claim !== null) written.push(journal.promoting(claim));
+    Promise.all(written).catch((error: unknown) =>
+      log('warning', `recording the promotion: ${String(error)}`),
+    );
   }
 
   async #resign(step: Extract<Step, { do: 'resign' }>): Promise<void> {

@@ -2,44 +2,63 @@
 import { parseArgs } from 'node:util';
 import { type Config, ConfigError, type Loaded, loadConfig, secretsOf } from './config/index.ts';
 import { Daemon } from './daemon.ts';
-import { createLogger, logOptions } from './log.ts';
+import { createLogger, logOptions, type RootLogger } from './log.ts';
 import { PostgresError } from './postgres/postgres.ts';
 import type { Say } from './runtime.ts';
+import { validate, writeConfigOf, writeSample } from './tasks.ts';
 import { TENURE_VERSION } from './version.ts';
 
-const USAGE = 'usage: tenure [--validate-config] CONFIG.yml | tenure --version';
+const USAGE = `usage: tenure CONFIG.yml                       serve
+       tenure --validate-config [-p] [-i] CONFIG.yml   say what is wrong; -p: show what applies,
+                                                       -i: do not look whether ports are free
+       tenure --generate-sample-config [FILE]
+       tenure --generate-config [--dsn DSN] [FILE]     from a PostgreSQL that runs
+       tenure --version`;
+
+const OPTIONS = {
+  version: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+  'validate-config': { type: 'boolean' },
+  print: { type: 'boolean', short: 'p' },
+  'ignore-listen-port': { type: 'boolean', short: 'i' },
+  'generate-sample-config': { type: 'boolean' },
+  'generate-config': { type: 'boolean' },
+  dsn: { type: 'string' },
+} as const;
 
 async function main(): Promise<number> {
   const asked = readArguments();
   if (typeof asked === 'number') return asked;
-  const loaded = readConfig(asked.path);
-  if (loaded === null) return 1;
-  if (asked.validateOnly) {
-    for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
-    process.stdout.write('the configuration is valid\n');
-    return 0;
+  const { path, options } = asked;
+  try {
+    if (options['generate-sample-config']) return writeSample(path);
+    if (options['generate-config']) return await writeConfigOf(path, options.dsn);
+  } catch (error) {
+    process.stderr.write(`tenure: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
   }
-  return serve(asked.path, loaded);
+  const loaded = readConfig(path);
+  if (loaded === null) return 1;
+  if (!options['validate-config']) return serve(path, loaded);
+  return await validate(path, loaded, {
+    print: options.print ?? false,
+    ignorePorts: options['ignore-listen-port'] ?? false,
+  });
 }
 
+type Options = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>['values'];
+
 function readArguments():
-  | { readonly path: string | undefined; readonly validateOnly: boolean }
+  | { readonly path: string | undefined; readonly options: Options }
   | number {
   try {
-    const { values, positionals } = parseArgs({
-      allowPositionals: true,
-      options: {
-        version: { type: 'boolean' },
-        help: { type: 'boolean' },
-        'validate-config': { type: 'boolean' },
-      },
-    });
+    const { values, positionals } = parseArgs({ allowPositionals: true, options: OPTIONS });
     if (values.version === true) process.stdout.write(`tenure ${TENURE_VERSION}\n`);
     if (values.help === true) process.stdout.write(`${USAGE}\n`);
     if (values.version === true || values.help === true) return 0;
     if (positionals.length > 1)
       throw new TypeError(`one configuration file expected, found ${positionals.length}`);
-    return { path: positionals[0], validateOnly: values['validate-config'] === true };
+    return { path: positionals[0], options: values };
   } catch (error) {
     process.stderr.write(
       `tenure: ${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`,
@@ -60,7 +79,8 @@ function readConfig(path: string | undefined): Loaded | null {
 
 async function serve(path: string | undefined, { config, warnings }: Loaded): Promise<number> {
   const log = logOptions(config.log);
-  const logger = createLogger({ ...log.options, secrets: secretsOf(config) });
+  const logger = openLog({ ...log.options, secrets: secretsOf(config) });
+  if (logger === null) return 1;
   const say: Say = (level, text) => logger[level](text);
   for (const warning of [...warnings, ...log.warnings]) say('warning', warning);
   say(
@@ -75,11 +95,15 @@ async function serve(path: string | undefined, { config, warnings }: Loaded): Pr
   process.on('SIGTERM', () => daemon.stop());
   process.on('SIGINT', () => daemon.stop());
   process.on('SIGHUP', () => {
-    const reloaded = reloadConfig(path, say);
+    const reloaded = reloadConfig(path, say, (config) => {
+      logger.hide(secretsOf(config));
+      const apply = daemon.prepare(config);
+      logger.setLevel(config.log.level);
+      return apply;
+    });
     if (reloaded === null) return;
-    logger.hide(secretsOf(reloaded.config));
     for (const warning of reloaded.warnings) say('warning', warning);
-    void daemon.reload(reloaded.config);
+    void reloaded.apply();
   });
   // A promise that nobody looked at is a bug, but no reason to leave a primary without its keeper.
   process.on('unhandledRejection', (reason) =>
@@ -89,6 +113,16 @@ async function serve(path: string | undefined, { config, warnings }: Loaded): Pr
   say(exit.code === 0 ? 'info' : 'critical', exit.message);
   await logger.close();
   return exit.code;
+}
+
+function openLog(options: Parameters<typeof createLogger>[0]): RootLogger | null {
+  try {
+    return createLogger(options);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`tenure: log.dir cannot be used: ${why}\n`);
+    return null;
+  }
 }
 
 /** What cannot work at all, such as a missing binary, is said once and ends the start. */
@@ -106,11 +140,13 @@ function assemble(config: Config, say: Say): Daemon | null {
 function reloadConfig(
   path: string | undefined,
   say: (level: 'info' | 'error', text: string) => void,
-): Loaded | null {
+  prepare: (config: Config) => () => Promise<void>,
+): (Pick<Loaded, 'warnings'> & { readonly apply: () => Promise<void> }) | null {
   try {
-    const loaded = loadConfig(path, process.env);
+    const { config, warnings } = loadConfig(path, process.env);
+    const apply = prepare(config);
     say('info', 'the local configuration has been read again');
-    return loaded;
+    return { warnings, apply };
   } catch (error) {
     say(
       'error',
@@ -120,6 +156,6 @@ function reloadConfig(
   }
 }
 
-process.exitCode = await main();
-// Sockets that a silent peer keeps open must not keep a stopped daemon alive.
-process.exit();
+// Sockets that a silent peer keeps open must not keep a stopped daemon alive. No await out here: the built
+// file is a script.
+void main().then((code) => process.exit(code));

@@ -36,9 +36,15 @@ const LOOK_EVERY_MS = 5;
 const LONGEST_TIMER_MS = 100;
 
 export class RealClock implements Clock {
+  readonly #onLate: ((ms: number) => void) | undefined;
   #suspendedMs = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   readonly #origin = uptime() * 1000 - performance.now();
+
+  /** @param onLate told of every wait that ran its full time: by how many ms it ended late */
+  constructor(onLate?: (ms: number) => void) {
+    this.#onLate = onLate;
+  }
 
   now(): number {
     const fine = performance.now();
@@ -62,7 +68,14 @@ export class RealClock implements Clock {
         signal?.removeEventListener('abort', done);
         resolve();
       };
-      const timer = setTimeout(done, Math.max(0, ms));
+      const due = performance.now() + Math.max(1, ms);
+      const timer = setTimeout(
+        () => {
+          this.#onLate?.(Math.max(0, performance.now() - due));
+          done();
+        },
+        Math.max(0, ms),
+      );
       signal?.addEventListener('abort', done, { once: true });
     });
   }

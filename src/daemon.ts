@@ -1,56 +1,91 @@
 /** The composition root: the configuration, and from it the real store, server and REST around the agent. */
+import { isDeepStrictEqual } from 'node:util';
 import { ApiListenError } from './api/errors.ts';
 import type { Operator } from './api/operator.ts';
-import { startApi } from './api/server.ts';
+import { type ApiServer, startApi } from './api/server.ts';
 import { type Clock, RealClock } from './clock.ts';
 import { addressText } from './config/address.ts';
 import {
+  apiUrl,
   type Config,
   dynamicFaults,
+  peerCredentials,
   postgresOptions,
+  readTls,
   restAccess,
+  restHeaders,
   restOptions,
-  storeOptions,
+  type TlsInForce,
+  watchdogOptions,
 } from './config/index.ts';
 import type { Settings } from './core/settings.ts';
 import { endEarlier, recordDaemon } from './earlier.ts';
 import { GuardError, noGuard } from './fence/guard.ts';
 import { GuardKeeper } from './fence/guard-keeper.ts';
+import { noWatchdog, type Watchdog } from './fence/watchdog.ts';
+import { linuxWatchdog, testingWatchdog } from './fence/watchdog-device.ts';
+import { WatchdogKeeper } from './fence/watchdog-keeper.ts';
 import { Journal } from './journal.ts';
 import type { Exit } from './loop.ts';
-import { HttpPeers } from './peers.ts';
+import { Measures } from './measures.ts';
+import { HttpPeers, type PeerAccess } from './peers.ts';
 import { Policy } from './policy.ts';
 import { Callbacks } from './postgres/callbacks.ts';
 import { LocalPostgres } from './postgres/local.ts';
 import type { Log } from './postgres/options.ts';
+import { toolCounts } from './postgres/run.ts';
 import { localScripts } from './postgres/scripts.ts';
 import type { ToolName } from './postgres/tools.ts';
 import { Runtime, type Say } from './runtime.ts';
 import { ClusterStore } from './store/cluster.ts';
 import { EtcdKeyValueStore } from './store/etcd.ts';
 
+/** What requests to this member and from it to others need; another one after a reload. */
+interface Access {
+  readonly rest: ReturnType<typeof restAccess> & { readonly clientCertificates: boolean };
+  readonly headers: Readonly<Record<string, string>>;
+  readonly peers: PeerAccess;
+}
+
+function accessOf(config: Config, tls: TlsInForce): Access {
+  const clientCertificates = tls.rest !== null && tls.rest.verifyClient !== 'none';
+  return {
+    rest: { ...restAccess(config), clientCertificates },
+    headers: restHeaders(config, tls.rest !== null),
+    peers: { credentials: peerCredentials(config), tls: tls.peers },
+  };
+}
+
 export class Daemon {
   readonly #config: Config;
   readonly #say: Say;
   readonly #policy: Policy;
   readonly #postgres: LocalPostgres;
+  readonly #etcd: EtcdKeyValueStore;
   readonly #store: ClusterStore;
   readonly #journal: Journal;
   readonly #runtime: Runtime;
-  readonly #clock: Clock = new RealClock();
-  readonly #peers = new HttpPeers(() => this.#access.credentials);
-  #access: ReturnType<typeof restAccess>;
+  readonly #measures = new Measures(toolCounts);
+  readonly #clock: Clock = new RealClock((ms) => this.#measures.lateness.observe(ms));
+  readonly #peers = new HttpPeers(() => this.#access.peers);
+  #tls: TlsInForce;
+  #access: Access;
+  #api: ApiServer | null = null;
 
-  /** @throws ConfigError a certificate cannot be read */
+  /** @throws ConfigError a certificate or key cannot be used */
   constructor(config: Config, say: Say) {
     const clock = this.#clock;
     this.#config = config;
-    this.#access = restAccess(config);
+    this.#tls = readTls(config);
+    this.#access = accessOf(config, this.#tls);
     this.#say = say;
+    for (const warning of this.#tls.warnings) say('warning', warning);
     this.#policy = new Policy(config, say);
     const log: Log = (level, text) => say(level === 'warn' ? 'warning' : level, text);
     this.#postgres = new LocalPostgres({ ...postgresOptions(config), clock, log });
-    this.#store = new ClusterStore(new EtcdKeyValueStore(storeOptions(config), clock), {
+    const onCall = this.#measures.request.bind(this.#measures);
+    this.#etcd = new EtcdKeyValueStore({ ...this.#tls.store, onCall }, clock);
+    this.#store = new ClusterStore(this.#etcd, {
       namespace: config.namespace,
       scope: config.scope,
       clock,
@@ -62,7 +97,7 @@ export class Daemon {
         'warning',
         'tenure.guard is off: nothing stops PostgreSQL while the daemon is dead or stopped',
       );
-    const { connect_address: server, database } = config.postgresql;
+    const { connect_address: server, proxy_address: proxy, database } = config.postgresql;
     const callbacks = new Callbacks({
       commands: () => this.#policy.scripts.callbacks,
       scope: config.scope,
@@ -74,7 +109,8 @@ export class Daemon {
         scope: config.scope,
         name: config.name,
         connUrl: `postgres://${addressText(server)}/${database}`,
-        apiUrl: `http://${addressText(config.restapi.connect_address)}/patroni`,
+        ...(proxy && { proxyUrl: `postgres://${addressText(proxy)}/${database}` }),
+        apiUrl: apiUrl(config),
       },
       clock,
       store: this.#store,
@@ -83,9 +119,11 @@ export class Daemon {
       journal: this.#journal,
       policy: this.#policy,
       guard: config.tenure.guard === 'off' ? noGuard : this.#guard(),
+      watchdog: this.#watchdog(),
       tell: (event) => callbacks.tell(event),
       scripts: localScripts(() => this.#policy.scripts, clock, log),
       say,
+      measures: this.#measures,
       onSeen: () => this.#policy.saveCache(),
     });
   }
@@ -104,18 +142,36 @@ export class Daemon {
     });
   }
 
+  #watchdog(): Watchdog {
+    const { policy, device, testing } = watchdogOptions(this.#config);
+    if (policy.mode === 'off') return noWatchdog;
+    return new WatchdogKeeper({
+      clock: this.#clock,
+      policy,
+      device,
+      driver: testing ? testingWatchdog(device) : linuxWatchdog(device, this.#clock),
+      ttlMs: () => this.#policy.settings.ttlMs,
+      log: this.#say,
+      onChange: (why) => this.#runtime.hint(why),
+    });
+  }
+
   /** Runs until told to stop or until going on would be wrong. Never rejects for a known cause. */
   async run(): Promise<Exit> {
-    await this.#journal.load();
-    await this.#policy.loadCache();
-    const earlier = await endEarlier(this.#config.tenure.state_dir, this.#clock, this.#peers);
+    // At the same time: clients may be waiting for this node.
+    const [earlier, missing] = await Promise.all([
+      endEarlier(this.#config.tenure.state_dir, this.#clock, this.#peers),
+      this.#policy
+        .loadCache()
+        .then(() => this.#postgres.missingTools(neededTools(this.#policy.settings))),
+      this.#journal.load(),
+    ]);
     if (earlier.kind === 'healthy') return { code: 1, message: earlier.why };
     if (earlier.kind === 'ended') this.#say('warning', earlier.why);
-    const missing = await this.#postgres.missingTools(neededTools(this.#policy.settings));
     if (missing.length > 0) return { code: 1, message: missing.join('; ') };
     // A second daemon on this address must find that out before it touches anything.
     const { host, port } = restOptions(this.#config).listen;
-    let api: Awaited<ReturnType<typeof startApi>>;
+    let api: ApiServer;
     try {
       api = await startApi({
         status: this.#runtime.status,
@@ -124,15 +180,22 @@ export class Daemon {
         freshen: () => this.#runtime.freshen(),
         operator: this.#operator(),
         onError: (error) => this.#say('error', `REST: ${String(error)}`),
+        onRefusal: (text) => this.#say('warning', text),
+        tls: this.#tls.rest,
+        headers: () => this.#access.headers,
       });
+      this.#api = api;
     } catch (error) {
       if (!(error instanceof ApiListenError)) throw error;
       return { code: 1, message: error.message };
     }
     try {
       await this.#runtime.lookFirst();
-      await recordDaemon(this.#config.tenure.state_dir, this.#runtime.status.apiUrl);
-      return await this.#runtime.run();
+      const [exit] = await Promise.all([
+        this.#runtime.run(),
+        recordDaemon(this.#config.tenure.state_dir, this.#runtime.status.apiUrl),
+      ]);
+      return exit;
     } catch (error) {
       if (!(error instanceof GuardError)) throw error;
       return { code: 1, message: error.message };
@@ -161,7 +224,7 @@ export class Daemon {
       },
       agree: (request) => this.#runtime.failsafe.agree(request),
       reload: () => process.kill(process.pid, 'SIGHUP'),
-      access: () => this.#access,
+      access: () => this.#access.rest,
     };
   }
 
@@ -170,12 +233,49 @@ export class Daemon {
     this.#runtime.stop();
   }
 
-  /** SIGHUP with a local file that could be read. */
-  async reload(config: Config): Promise<void> {
-    this.#policy.reload(config);
-    this.#access = restAccess(config);
-    await this.#runtime.applyPolicy();
-    this.#runtime.hint('reload');
+  /**
+   * A local file that has been read again (SIGHUP): everything that it names is looked at before any
+   * of it is applied.
+   * @returns what applies it
+   * @throws ConfigError a certificate or key cannot be used: all stays as it was
+   */
+  prepare(config: Config): () => Promise<void> {
+    const tls = readTls(config);
+    return async () => {
+      for (const warning of tls.warnings) this.#say('warning', warning);
+      this.#renew(config, tls);
+      this.#policy.reload(config);
+      await this.#runtime.applyPolicy();
+      this.#runtime.hint('reload');
+    };
+  }
+
+  /** Certificates and passwords, from the next connection on. */
+  #renew(config: Config, tls: TlsInForce): void {
+    const before = this.#tls;
+    if ((before.rest === null) !== (tls.rest === null)) {
+      const now = before.rest === null ? 'http' : 'https';
+      this.#say(
+        'warning',
+        `restapi.certfile: the REST API goes on with ${now} until the daemon is started again`,
+      );
+    } else if (tls.rest !== null && !isDeepStrictEqual(before.rest, tls.rest)) {
+      this.#api?.renew(tls.rest);
+      this.#say('info', 'the REST API uses the new certificates from now on');
+    }
+    const { tls: certificates, username, password } = tls.store;
+    const was = before.store;
+    if (
+      !isDeepStrictEqual([certificates, username, password], [was.tls, was.username, was.password])
+    ) {
+      this.#etcd.renew(tls.store);
+      this.#say('info', 'etcd is asked with the new certificates and password from now on');
+    }
+    this.#tls = {
+      ...tls,
+      rest: (before.rest === null) === (tls.rest === null) ? tls.rest : before.rest,
+    };
+    this.#access = accessOf(config, this.#tls);
   }
 }
 

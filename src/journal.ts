@@ -9,11 +9,12 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { PromiseRecord } from './failsafe/promises.ts';
 import type { NodeJournal } from './node-journal.ts';
-import { makePrivateFolder, writeAtomically } from './postgres/disk.ts';
+import { makePrivateFolder } from './postgres/disk.ts';
+import { RecordFile } from './record-file.ts';
 
 /** Another text after each start of the machine; without it every start of the daemon counts as one. */
 const BOOT_FILE = '/proc/sys/kernel/random/boot_id';
-const NODE_FILE = 'node.json';
+const NODE_FILE = 'node.record';
 const STORY_FILE = 'journal.jsonl';
 /** The story is turned over at this size, bytes; one older file is kept. */
 const STORY_BYTES = 4_000_000;
@@ -43,10 +44,15 @@ export class Journal implements NodeJournal {
   /** Writes follow one another; a story that cannot be written never holds up a decision. */
   #tail: Promise<void> = Promise.resolve();
   #waiting = 0;
+  readonly #record: RecordFile;
   #saved: Promise<void> = Promise.resolve();
+  /** Changes that the next write has in it, all of them together. */
+  #changes: Array<(node: NodeRecord) => NodeRecord> = [];
+  #next: Promise<void> | null = null;
 
   constructor(directory: string, complain: (text: string) => void) {
     this.#directory = directory;
+    this.#record = new RecordFile(join(directory, NODE_FILE));
     this.#complain = complain;
   }
 
@@ -63,14 +69,13 @@ export class Journal implements NodeJournal {
     const path = join(this.#directory, NODE_FILE);
     this.#boot = await readFile(BOOT_FILE, 'utf8').catch(() => randomUUID());
     try {
-      this.#node = nodeSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+      const text = await this.#record.read();
+      if (text !== null) this.#node = nodeSchema.parse(JSON.parse(text));
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-        this.#complain(
-          `${path} cannot be read (${String(error)}); it is set aside as ${NODE_FILE}.broken`,
-        );
-        await rename(path, `${path}.broken`).catch(() => undefined);
-      }
+      this.#complain(
+        `${path} cannot be read (${String(error)}); it is set aside as ${NODE_FILE}.broken`,
+      );
+      await rename(path, `${path}.broken`).catch(() => undefined);
     }
     return this.#node;
   }
@@ -123,17 +128,27 @@ export class Journal implements NodeJournal {
     await appendFile(path, line, { mode: 0o600 });
   }
 
-  /** One after the other: each change is made to what the one before has left. */
+  /**
+   * One write after the other, each change made to what the one before has left. Changes that come while
+   * one is under way, or in one turn, share the next.
+   */
   #change(change: (node: NodeRecord) => NodeRecord): Promise<void> {
-    const saved = this.#saved.then(() => this.#save(change(this.#node)));
-    this.#saved = saved.catch(() => undefined);
-    return saved;
+    this.#changes.push(change);
+    if (this.#next === null) {
+      this.#next = this.#saved.then(() => {
+        const changes = this.#changes;
+        this.#changes = [];
+        this.#next = null;
+        return this.#save(changes.reduce((node, each) => each(node), this.#node));
+      });
+      this.#saved = this.#next.catch(() => undefined);
+    }
+    return this.#next;
   }
 
   async #save(node: NodeRecord): Promise<void> {
     if (node === this.#node) return;
-    await makePrivateFolder(this.#directory);
-    await writeAtomically(join(this.#directory, NODE_FILE), JSON.stringify(node), 0o600);
+    await this.#record.write(JSON.stringify(node));
     this.#node = node;
   }
 }

@@ -10,6 +10,7 @@ import {
   memberRenewalMs,
   renewalTimeoutMs,
 } from './core/timing.ts';
+import type { Measures } from './measures.ts';
 import { LeaseGone } from './store/keyvalue.ts';
 import type { CampaignResult, Leadership, StatusContent, Store } from './store/store.ts';
 
@@ -35,12 +36,13 @@ export interface LeaseKeeperOptions {
   readonly log: (level: 'info' | 'warning' | 'error', text: string) => void;
   /** Something that decisions depend on has changed. */
   readonly onChange: (why: string) => void;
-  /** A proven renewal moved the deadline (monotonic ms). */
-  readonly onDeadline: (deadline: number, ttlMs: number) => void;
+  /** The deadline has moved (monotonic ms): by proof, or to give a primary found running its time. */
+  readonly onDeadline: (deadline: number, ttlMs: number, proven: boolean) => void;
   /** False: the node is not healthy enough to keep the lease (rule F2). */
   readonly healthy: () => boolean;
   /** A leader's renewal has failed: from here on other proof has to be looked for (contract 5.4). */
   readonly onMissed: () => void;
+  readonly measures?: Pick<Measures, 'renewals'>;
   /** Leadership is proven again, or over. */
   readonly onSettled: () => void;
 }
@@ -93,7 +95,7 @@ export class LeaseKeeper {
     this.#retryTimeoutMs = retryTimeoutMs;
     if (graceUntil !== null) {
       this.#deadline = graceUntil;
-      this.#options.onDeadline(graceUntil, ttlMs);
+      this.#options.onDeadline(graceUntil, ttlMs, false);
     }
     this.#running = this.#run();
   }
@@ -219,7 +221,7 @@ export class LeaseKeeper {
     const deadline = leaseDeadline(sentAt, this.#grantedMs);
     if (this.#options.clock.now() >= this.#deadline || deadline <= this.#deadline) return;
     this.#deadline = deadline;
-    this.#options.onDeadline(deadline, this.#ttlMs);
+    this.#options.onDeadline(deadline, this.#ttlMs, true);
   }
 
   /** PostgreSQL is proven not to take writes and the key is not ours: no deadline is in force. */
@@ -320,8 +322,9 @@ export class LeaseKeeper {
     // A campaign or a resignation meanwhile has made this answer meaningless.
     if (this.#leadership !== leadership) return;
     if (renewal.proven) {
+      this.#options.measures?.renewals.observe(this.#options.clock.now() - sentAt);
       this.#deadline = leaseDeadline(sentAt, Math.min(this.#grantedMs, renewal.ttlSeconds * 1000));
-      this.#options.onDeadline(this.#deadline, this.#ttlMs);
+      this.#options.onDeadline(this.#deadline, this.#ttlMs, true);
       this.#options.onSettled();
       return;
     }

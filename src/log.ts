@@ -2,9 +2,19 @@
  * The log. Lines like Patroni's, or JSON; written without ever blocking the daemon; without secrets.
  */
 import pino from 'pino';
-import { DEFAULT_FORMAT, layOut, unknownAttributes } from './log/layout.ts';
+import {
+  DEFAULT_FORMAT,
+  type JsonLayout,
+  jsonLayout,
+  type Line,
+  layOut,
+  layOutJson,
+  unknownAttributes,
+  unknownFields,
+} from './log/layout.ts';
 import { Redactor } from './log/redact.ts';
-import { openSink } from './log/sink.ts';
+import type { LogFile } from './log/rotating.ts';
+import { openFileSink, openSink } from './log/sink.ts';
 
 /** Written in the json log only: what a plain line has to say is in its text. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -23,6 +33,8 @@ export interface RootLogger extends Logger {
   writes(level: Level): boolean;
   /** Values that are replaced by *** from now on. */
   hide(secrets: readonly string[]): void;
+  /** Lowest level that is written from now on. */
+  setLevel(level: LogOptions['level']): void;
   /** Lets waiting lines out, at most `ms` (default 200); false: some were left behind. */
   close(ms?: number): Promise<boolean>;
 }
@@ -35,6 +47,10 @@ export interface LogOptions {
   readonly level: Level | 'WARN' | 'FATAL';
   /** Of plain lines: `%(asctime)s %(levelname)s: %(message)s`. */
   readonly format?: string;
+  /** Of JSON lines: their fields. */
+  readonly fields?: JsonLayout;
+  /** Instead of the descriptor. */
+  readonly file?: LogFile;
   /** strftime layout of asctime. */
   readonly dateformat?: string;
   /** Added to each JSON object. */
@@ -66,13 +82,20 @@ const WORD: Readonly<Record<string, Level>> = {
   fatal: 'CRITICAL',
 };
 
-/** @param fd where lines go; 1 is standard output */
+/**
+ * @param fd where lines go without `options.file`; 1 is standard output
+ * @throws Error the file cannot be opened
+ */
 export function createLogger(options: LogOptions, fd = 1): RootLogger {
   const redactor = new Redactor();
   redactor.add(options.secrets ?? []);
-  const sink = openSink(fd, options.maximumWaiting ?? MAXIMUM_WAITING, (dropped) =>
-    log.warning(`${dropped} lines of the log were dropped: they were not read fast enough`),
-  );
+  const maximum = options.maximumWaiting ?? MAXIMUM_WAITING;
+  const onRecovered = (dropped: number): void =>
+    log.warning(`${dropped} lines of the log were dropped: they were not read fast enough`);
+  const sink =
+    options.file === undefined
+      ? openSink(fd, maximum, onRecovered)
+      : openFileSink(options.file, maximum, onRecovered);
   const writer = pino(pinoOptions(options, redactor), {
     write: writeAs(options, (line) => sink.write(line)),
   });
@@ -91,6 +114,9 @@ export function createLogger(options: LogOptions, fd = 1): RootLogger {
     critical: at('fatal'),
     writes: (level) => writer.isLevelEnabled(PINO_LEVEL[level]),
     hide: (secrets) => redactor.add(secrets),
+    setLevel: (level) => {
+      writer.level = PINO_LEVEL[level];
+    },
     close: (ms = FLUSH_MS) => sink.close(ms),
   };
   return log;
@@ -108,17 +134,31 @@ function pinoOptions(options: LogOptions, redactor: Redactor): pino.LoggerOption
 
 /** JSON goes out as it is; plain lines are laid out from it. */
 function writeAs(options: LogOptions, write: (line: string) => void): (line: string) => void {
-  if (options.type === 'json') return write;
-  const format = options.format ?? DEFAULT_FORMAT;
-  return (line) => {
-    const { time, level, message } = JSON.parse(line) as {
-      time: string;
-      level: string;
-      message: string;
+  const { fields, dateformat } = options;
+  if (options.type === 'json') {
+    if (fields === undefined) return write;
+    return (text) => {
+      const { line, rest } = lineOf(text);
+      write(`${JSON.stringify({ ...layOutJson(line, fields, dateformat), ...rest })}\n`);
     };
-    write(`${layOut({ time: new Date(time), level, message }, format, options.dateformat)}\n`);
-  };
+  }
+  const format = options.format ?? DEFAULT_FORMAT;
+  return (text) => write(`${layOut(lineOf(text).line, format, dateformat)}\n`);
 }
+
+/** A line of pino's in our words, and what else it says. */
+function lineOf(text: string): { readonly line: Line; readonly rest: Fields } {
+  const { time, level, message, ...rest } = JSON.parse(text) as {
+    readonly time: string;
+    readonly level: string;
+    readonly message: string;
+  };
+  return { line: { time: new Date(time), level, message }, rest };
+}
+
+const FILE_MODE = 0o600;
+const FILE_SIZE = 25_000_000;
+const FILES_KEPT = 4;
 
 /** The `log` section of the configuration, with what of it cannot be followed. */
 export function logOptions(section: {
@@ -127,30 +167,52 @@ export function logOptions(section: {
   readonly format?: unknown;
   readonly dateformat?: string | undefined;
   readonly static_fields?: Fields;
+  readonly dir?: string | undefined;
+  readonly file_size?: number | undefined;
+  readonly file_num?: number | undefined;
+  readonly mode?: number | undefined;
 }): { readonly options: LogOptions; readonly warnings: readonly string[] } {
+  const { type, level, dateformat, dir, static_fields: staticFields } = section;
   const warnings: string[] = [];
-  const { type, level, format, dateformat, static_fields: staticFields } = section;
-  let used: string | undefined;
-  if (format !== undefined) {
-    if (type === 'json' || typeof format !== 'string') {
-      warnings.push(
-        'log.format is not supported yet for json and as a list: the standard layout is used',
-      );
-    } else if (unknownAttributes(format).length > 0) {
-      warnings.push(
-        `log.format: ${unknownAttributes(format).join(', ')} is not known: written as it stands`,
-      );
-      used = format;
-    } else used = format;
-  }
   return {
     options: {
       type,
       level,
-      ...(used === undefined ? {} : { format: used }),
+      ...layoutOf(type, section.format, warnings),
       ...(dateformat === undefined ? {} : { dateformat }),
       ...(staticFields === undefined ? {} : { staticFields }),
+      ...(dir !== undefined && {
+        file: {
+          dir,
+          maximumSize: section.file_size ?? FILE_SIZE,
+          kept: section.file_num ?? FILES_KEPT,
+          mode: section.mode ?? FILE_MODE,
+        },
+      }),
     },
     warnings,
   };
+}
+
+function layoutOf(
+  type: LogOptions['type'],
+  format: unknown,
+  warnings: string[],
+): Pick<LogOptions, 'format' | 'fields'> {
+  if (format === undefined) return {};
+  const fields = type === 'json' ? jsonLayout(format) : null;
+  if (type === 'json' && fields !== null && fields.length > 0) {
+    const unknown = unknownFields(fields);
+    if (unknown.length > 0)
+      warnings.push(`log.format: ${unknown.join(', ')} is not known: left out`);
+    return { fields };
+  }
+  if (typeof format !== 'string') {
+    warnings.push('log.format: a list is for type json: the standard layout is used');
+    return {};
+  }
+  const unknown = unknownAttributes(format);
+  if (unknown.length > 0)
+    warnings.push(`log.format: ${unknown.join(', ')} is not known: written as it stands`);
+  return { format };
 }

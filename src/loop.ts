@@ -12,12 +12,14 @@ import type { Failsafe } from './failsafe/failsafe.ts';
 import type { Fence } from './fence/fence.ts';
 import type { Jobs } from './jobs.ts';
 import type { LeaseKeeper } from './lease.ts';
+import type { Measures } from './measures.ts';
 import { remember } from './memory.ts';
 import type { NodeJournal } from './node-journal.ts';
 import { complete, look, type Seen, type Sources } from './observe.ts';
 import { checkpointDone, type Publisher } from './publish.ts';
 import type { Requests } from './requests.ts';
 import type { Status } from './status.ts';
+import { StoreRefused } from './store/keyvalue.ts';
 
 /** After a step that failed, look again this soon, ms. */
 const AFTER_FAILURE_MS = 250;
@@ -39,6 +41,7 @@ export interface LoopOptions {
   readonly publisher: Publisher;
   readonly journal: NodeJournal;
   readonly memory: Memory;
+  readonly measures: Measures;
   readonly settings: () => Settings;
   /** Effective policy may have changed with what was read. A text: the daemon must not go on. */
   readonly onSeen: (seen: Seen) => Promise<string | null>;
@@ -57,6 +60,7 @@ export class Loop {
   #stopping = false;
   #logged = '';
   #failure = '';
+  #refused = '';
   #checkpoint: Promise<void> | null = null;
   #lastTick: number;
 
@@ -109,13 +113,15 @@ export class Loop {
 
   /** Ticks until a decision says to exit. Never rejects. */
   async run(): Promise<Exit> {
-    const { clock, status } = this.#options;
+    const { clock, status, measures } = this.#options;
     for (;;) {
       // Hints that come while the tick runs are about things it may have missed.
       if (this.#wake.signal.aborted) this.#wake = new AbortController();
+      const begun = clock.now();
       const { exit, waitMs, decision } = await this.#guardedTick();
       if (exit !== null) return exit;
       this.#lastTick = clock.now();
+      measures.ticks.observe(this.#lastTick - begun);
       status.decided(decision, clock.now() + waitMs);
       await clock.wait(
         this.#givingAway() ? Math.min(waitMs, GIVING_AWAY_MS) : waitMs,
@@ -182,9 +188,10 @@ export class Loop {
       scheduledRestart: this.#options.requests.scheduled,
       promise: this.#options.failsafe.standing,
       stopping: this.#stopping,
+      watchdogFailure: this.#options.fence.watchdog.failure,
       memory: this.#memory,
     });
-    const decision = decide(observation);
+    const decision = this.#decide(observation);
     this.#withdraw(decision);
     this.#tell(decision, observation);
     status.decided(decision, sources.clock.now() + decision.wakeInMs);
@@ -197,6 +204,14 @@ export class Loop {
       waitMs: done ? decision.wakeInMs : AFTER_FAILURE_MS,
       decision,
     };
+  }
+
+  #decide(observation: Observation): Decision {
+    const { clock, measures } = this.#options;
+    const begun = clock.now();
+    const decision = decide(observation);
+    measures.decisions.observe(clock.now() - begun);
+    return decision;
   }
 
   /** Long before a leader key is bound to it: after a campaign clients would wait for the disk (F3). */
@@ -275,12 +290,20 @@ export class Loop {
         this.#options.publisher.forget();
       }
       if (observation.cluster.known) await this.#options.publisher.publish(observation);
+      if (this.#refused !== '') this.#options.log('info', 'the store takes writes again');
+      this.#refused = '';
     } catch (error) {
-      this.#options.log(
-        'debug',
-        `publishing: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      this.#complain(error);
     }
+  }
+
+  /** A store that is away is told of elsewhere; one that says no to every write looks healthy otherwise. */
+  #complain(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    this.#options.log('debug', `publishing: ${text}`);
+    if (!(error instanceof StoreRefused) || text === this.#refused) return;
+    this.#refused = text;
+    this.#options.log('error', `the store takes no writes, and a failover needs them: ${text}`);
   }
 
   /** A new primary makes its first checkpoint at once: rejoining members wait for it (field D47). */

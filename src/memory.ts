@@ -12,6 +12,7 @@ import type {
   PostgresFacts,
 } from './core/model.ts';
 import { HEARD, rememberSilence } from './core/silence.ts';
+import { rememberSlots } from './core/slots.ts';
 import { NO_STREAMING, rememberStreaming } from './core/streaming.ts';
 
 /** Failures kept: enough for the longest pause between tries. */
@@ -53,6 +54,7 @@ export function newMemory(
     silence: HEARD,
     promotionRefused: null,
     withdrawingSince: null,
+    memberSlots: {},
   };
 }
 
@@ -84,7 +86,8 @@ export function remember(before: Memory, look: Look): Memory {
     ...crashes(before, look),
     failedHandover: failedHandover(before, look),
     promotionRefused: promotionRefused(before, look),
-    streaming: rememberStreaming(before.streaming, now, postgres, look.cluster),
+    streaming: rememberStreaming(before.streaming, now, postgres, look.cluster, look.name),
+    memberSlots: rememberSlots(before.memberSlots, now, look.cluster),
     silence: rememberSilence(before.silence, now, postgres, look.job?.outcome === null),
   };
 }

@@ -79,6 +79,7 @@ export interface Frame {
   readonly scheduledRestart: ScheduledRestart | null;
   readonly promise: FailsafePromise | null;
   readonly stopping: boolean;
+  readonly watchdogFailure: string | null;
   readonly memory: Memory;
 }
 

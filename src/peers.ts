@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { PeerFacts } from './core/model.ts';
 import type { Tags } from './core/settings.ts';
 import { sharedLookup } from './lookup.ts';
+import { connectionProblem, type TlsNames, tlsName } from './tls.ts';
 
 export interface PeerAddress {
   readonly name: string;
@@ -52,18 +53,48 @@ const MAX_ANSWER_BYTES = 1024 * 1024;
 /** For the Basic header of requests that change something; null: none. */
 export type Credentials = { readonly username: string; readonly password: string } | null;
 
-export class HttpPeers implements Peers {
-  readonly #credentials: () => Credentials;
+/** With what other members are asked (C-3.8); PEM. */
+export interface PeerTls {
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly passphrase?: string;
+  /** Absent: the authorities that Node.js trusts. */
+  readonly ca?: Buffer;
+  /** Their certificates are not verified. */
+  readonly insecure: boolean;
+  readonly names: TlsNames;
+}
 
-  constructor(credentials: () => Credentials = () => null) {
-    this.#credentials = credentials;
+export interface PeerAccess {
+  readonly credentials: Credentials;
+  readonly tls: PeerTls;
+}
+
+const NOTHING_SET: PeerAccess = {
+  credentials: null,
+  tls: {
+    insecure: false,
+    names: {
+      authority: tlsName('ctl.cacert', undefined),
+      own: tlsName('ctl.certfile', undefined),
+    },
+  },
+};
+
+export class HttpPeers implements Peers {
+  readonly #access: () => PeerAccess;
+
+  /** @param access asked for each request */
+  constructor(access: () => PeerAccess = () => NOTHING_SET) {
+    this.#access = access;
   }
 
   ask(members: readonly PeerAddress[], timeoutMs: number): Promise<PeerFacts[]> {
+    const { tls } = this.#access();
     return Promise.all(
       members.map(async ({ name, apiUrl }) => ({
         name,
-        answer: await askOne(name, apiUrl, timeoutMs),
+        answer: await askOne(name, apiUrl, timeoutMs, tls),
       })),
     );
   }
@@ -73,24 +104,37 @@ export class HttpPeers implements Peers {
     body: Readonly<Record<string, unknown>>,
     timeoutMs: number,
   ): Promise<FailsafeAnswer[]> {
-    const post = { body: JSON.stringify(body), credentials: this.#credentials() };
-    return Promise.all(members.map((member) => askToGoOn(member, post, timeoutMs)));
+    const { tls, credentials } = this.#access();
+    const post = { body: JSON.stringify(body), credentials };
+    return Promise.all(members.map((member) => askToGoOn(member, post, timeoutMs, tls)));
   }
 
   async liveness(apiUrl: string, timeoutMs: number): Promise<boolean> {
+    // Whoever it is and whomever it lets in: that somebody is there is all that is asked.
+    const tls = { ...this.#access().tls, insecure: true };
+    let secured = false;
+    const onSecured = (): void => {
+      secured = true;
+    };
     try {
-      await exchange(new URL('/liveness', apiUrl), timeoutMs, async () => undefined);
+      const url = new URL('/liveness', apiUrl);
+      await exchange({ url, tls, onSecured }, timeoutMs, async () => undefined);
       return true;
     } catch {
-      return false;
+      return secured;
     }
   }
 }
 
-async function askOne(name: string, apiUrl: string | null, timeoutMs: number): Promise<Answer> {
+async function askOne(
+  name: string,
+  apiUrl: string | null,
+  timeoutMs: number,
+  tls: PeerTls,
+): Promise<Answer> {
   if (apiUrl === null) return unknown('it publishes no api_url');
   try {
-    return parsePeer(name, await exchange(new URL(apiUrl), timeoutMs, readBody));
+    return parsePeer(name, await exchange({ url: new URL(apiUrl), tls }, timeoutMs, readBody));
   } catch (error) {
     return unknown(error instanceof Error ? error.message : String(error));
   }
@@ -101,16 +145,16 @@ async function askToGoOn(
   { name, apiUrl }: PeerAddress,
   post: Post,
   timeoutMs: number,
+  tls: PeerTls,
 ): Promise<FailsafeAnswer> {
   const refused = (why: string): FailsafeAnswer => ({ name, accepted: false, why, position: null });
   if (apiUrl === null || !URL.canParse(apiUrl)) return refused('its api_url cannot be used');
   const until = performance.now() + timeoutMs;
   const attempt = (): Promise<FailsafeAnswer> =>
     exchange(
-      new URL('/failsafe', apiUrl),
+      { url: new URL('/failsafe', apiUrl), tls, post },
       Math.max(1, until - performance.now()),
       (response) => readAcceptance(name, response),
-      post,
     );
   const reason = (error: unknown): string =>
     error instanceof Error ? error.message : String(error);
@@ -135,19 +179,28 @@ interface Post {
   readonly credentials: Credentials;
 }
 
+interface Question {
+  readonly url: URL;
+  readonly tls: PeerTls;
+  /** Absent: GET. */
+  readonly post?: Post;
+  /** The other side has answered the TLS handshake. */
+  readonly onSecured?: () => void;
+}
+
 /**
  * One GET, or POST, on a connection of its own. Each ask is far from the next, and a kept connection that
  * the other side has just closed would need the second try that there is no time for.
  * @throws Error what went wrong, in words; the connection is gone in any case
  */
 function exchange<T>(
-  url: URL,
+  question: Question,
   timeoutMs: number,
   read: (response: IncomingMessage) => Promise<T>,
-  post: Post | null = null,
 ): Promise<T> {
+  const { tls, post, onSecured } = question;
   return new Promise((resolve, reject) => {
-    const request = open(url, post);
+    const request = open(question);
     // One timer over name look-up, connection and body: a drip of bytes does not extend it.
     const timer = setTimeout(
       () => fail(new Error(`no answer in ${Math.round(timeoutMs)} ms`)),
@@ -162,7 +215,14 @@ function exchange<T>(
       end();
     };
     let answered = false;
-    request.on('error', fail);
+    let secured = false;
+    request.on('socket', (socket) => {
+      socket.once('secureConnect', () => {
+        secured = true;
+        onSecured?.();
+      });
+    });
+    request.on('error', (error) => fail(explained(error, tls, secured && !answered)));
     // A connection can end with neither an answer nor an error: after a 101, for one.
     request.on('close', () => {
       if (!answered) fail(new Error('the connection ended without an answer'));
@@ -175,18 +235,27 @@ function exchange<T>(
   });
 }
 
-function open(url: URL, post: Post | null): ReturnType<typeof httpRequest> {
+/** Node.js turns clients without a good certificate away by hanging up, without a word. */
+function explained(error: Error, { names }: PeerTls, hungUp: boolean): Error {
+  const { code } = error as NodeJS.ErrnoException;
+  if (hungUp && (code === 'ECONNRESET' || code === 'EPIPE')) {
+    const text = `it hung up after the TLS handshake: it may not accept ${names.own} as a client certificate`;
+    return new Error(text, { cause: error });
+  }
+  return new Error(connectionProblem(error, names), { cause: error });
+}
+
+function open({ url, tls, post }: Question): ReturnType<typeof httpRequest> {
   const options = {
     agent: false,
     lookup,
-    method: post === null ? 'GET' : 'POST',
+    method: post === undefined ? 'GET' : 'POST',
     headers: { accept: 'application/json', ...(post && headersOf(post)) },
   };
   if (url.protocol === 'http:') return httpRequest(url, options);
   if (url.protocol !== 'https:') throw new Error(`${url.protocol} is neither http: nor https:`);
-  // Patroni's agents do not verify each other without ctl.certfile (C-3.8), and such clusters use
-  // self-signed certificates. An impostor could lie about positions, but never take the lease.
-  return httpsRequest(url, { ...options, rejectUnauthorized: false });
+  const { names: _names, insecure, ...material } = tls;
+  return httpsRequest(url, { ...options, ...material, rejectUnauthorized: !insecure });
 }
 
 function headersOf({ body, credentials }: Post): Readonly<Record<string, string | number>> {

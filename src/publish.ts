@@ -4,7 +4,7 @@
  */
 import type { Clock } from './clock.ts';
 import type { ClusterView, MemberRecord, Observation } from './core/model.ts';
-import { publishedSlots } from './core/slots.ts';
+import { publishedSlots, retainedSlots } from './core/slots.ts';
 import type { FailsafeList } from './failsafe/list.ts';
 import type { LeaseKeeper } from './lease.ts';
 import type { Status } from './status.ts';
@@ -37,6 +37,7 @@ export class Publisher {
   async publish(seen: Observation): Promise<void> {
     await this.member(seen.settings.loopWaitMs);
     await this.#leaderList(seen);
+    await this.#unconfirmed(seen);
     await this.#leaderStatus(seen);
   }
 
@@ -74,7 +75,7 @@ export class Publisher {
     await store.writeStatus(leadership, {
       optime: sql.currentLsn,
       slots,
-      retainSlots: Object.keys(slots),
+      retainSlots: retainedSlots(seen),
     });
     this.#statusAt = clock.now();
   }
@@ -89,6 +90,21 @@ export class Publisher {
     const list = this.#failsafeList(seen.cluster.value);
     failsafe.writing(list);
     await store.writeFailsafe(leadership, list);
+  }
+
+  /** Those of this primary's present life; an earlier primary's are told of first. */
+  async #unconfirmed({ memory, postgres, cluster, name }: Observation): Promise<void> {
+    const { store, lease } = this.#options;
+    const { leadership } = lease;
+    const { sql } = postgres;
+    if (leadership === null || !cluster.known || !sql.known || sql.value.timeline === null) return;
+    const { total } = memory.streaming.waits;
+    const found = cluster.value.unconfirmed;
+    const { inRecovery, timeline } = sql.value;
+    if (inRecovery || (total === null && found === null)) return;
+    if (found !== null && found.timeline !== timeline) return;
+    const own = total === null ? null : { leader: name, timeline, ...total };
+    await store.writeUnconfirmed(leadership, own);
   }
 
   /** Everybody who could be leader while this node goes on without the store (contract 2.3). */

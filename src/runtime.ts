@@ -5,16 +5,19 @@
  */
 import { Act } from './act.ts';
 import type { Clock } from './clock.ts';
+import { isOurs, mayBeOurs, perhapsPrimary } from './core/belonging.ts';
 import type { CallbackEvent } from './core/events.ts';
-import type { ClusterView, JobState, PostgresFacts } from './core/model.ts';
+import type { ClusterView, JobState } from './core/model.ts';
 import { parseScheduled } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
 import { Failsafe } from './failsafe/failsafe.ts';
 import { Fence } from './fence/fence.ts';
 import type { Guard } from './fence/guard.ts';
+import type { Watchdog } from './fence/watchdog.ts';
 import { Jobs } from './jobs.ts';
 import { LeaseKeeper } from './lease.ts';
 import { type Exit, Loop } from './loop.ts';
+import { Measures } from './measures.ts';
 import { newMemory } from './memory.ts';
 import type { NodeJournal } from './node-journal.ts';
 import type { Seen } from './observe.ts';
@@ -53,11 +56,15 @@ export interface RuntimeOptions {
   readonly policy: PolicySource;
   /** Stops PostgreSQL when this process cannot. */
   readonly guard: Guard;
+  /** Resets the machine when nothing else stops PostgreSQL; absent: none. */
+  readonly watchdog?: Watchdog;
   /** The operator's own programs around promotions and stops; absent: none. */
   readonly scripts?: Scripts;
   /** Told of what becomes of PostgreSQL; returns at once. Absent: nobody is told. */
   readonly tell?: (event: CallbackEvent) => void;
   readonly say: Say;
+  /** Where times and counts go; absent: into new ones. */
+  readonly measures?: Measures;
   /** After every look that found this cluster's data directory. */
   readonly onSeen?: () => Promise<void>;
 }
@@ -79,6 +86,7 @@ export class Runtime {
   readonly #jobs: Jobs;
   readonly #lease: LeaseKeeper;
   readonly #fence: Fence;
+  readonly #measures: Measures;
   #loop: Loop | null = null;
   #fresh: Promise<void> | null = null;
   #freshAt = Number.NEGATIVE_INFINITY;
@@ -94,9 +102,11 @@ export class Runtime {
     this.#options = options;
     const { clock, store, postgres, policy, identity, say } = options;
     this.#telling = new Telling((event) => options.tell?.(event));
+    this.#measures = options.measures ?? new Measures();
     this.requests = new Requests((why) => this.hint(why));
     const onEnd = (job: JobState): void => {
       const ok = job.outcome?.ok !== false;
+      this.#measures.worked(job);
       say(ok ? 'info' : 'warning', `${job.kind} ${job.detail}: ${job.outcome?.why ?? ''}`);
       this.hint(`${job.kind} has ended`);
     };
@@ -110,12 +120,18 @@ export class Runtime {
       name: identity.name,
       log: say,
       onChange: (why) => this.hint(why),
-      onDeadline: (deadline, ttlMs) => {
-        if (!policy.settings.paused) this.#fence.arm(deadline, ttlMs);
+      onDeadline: (deadline, ttlMs, proven) => {
+        if (policy.settings.paused) return;
+        if (proven) this.#fence.extend(deadline, ttlMs);
+        else this.#fence.arm(deadline, ttlMs);
       },
       healthy: () => this.#healthy(),
-      onMissed: () => this.failsafe.missed(),
+      onMissed: () => {
+        this.#measures.renewalsMissed += 1;
+        this.failsafe.missed();
+      },
       onSettled: () => this.failsafe.settled(),
+      measures: this.#measures,
     });
     this.failsafe = new Failsafe({
       ...options,
@@ -130,6 +146,8 @@ export class Runtime {
       clock,
       postgres,
       guard: options.guard,
+      ...(options.watchdog && { watchdog: options.watchdog }),
+      look: () => this.freshen(),
       mayTakeWrites: () => this.#mayTakeWrites(),
       log: say,
       onShot: (stage) => {
@@ -143,8 +161,10 @@ export class Runtime {
       lease: this.#lease,
       job,
       guard: () => this.#fence.guard,
+      watchdog: () => this.#fence.watchdog,
       scheduledRestart: () => this.requests.scheduled,
       failsafe: () => this.failsafe.active,
+      measures: this.#measures,
     });
   }
 
@@ -270,6 +290,7 @@ export class Runtime {
       requests,
       failsafe,
       fence,
+      measures: this.#measures,
     };
     const act = new Act({
       ...common,
@@ -369,27 +390,4 @@ export class Runtime {
       this.#fresh = null;
     }
   }
-}
-
-function perhapsPrimary(facts: PostgresFacts): boolean {
-  if (facts.postmaster.kind === 'none') return facts.orphans > 0;
-  if (facts.sql.known) return !facts.sql.value.inRecovery;
-  return !facts.standbySignal;
-}
-
-/** Not positively another's: nothing is there yet, or nothing contradicts it. */
-function mayBeOurs(
-  { dataDirectory, control }: PostgresFacts,
-  { initialize }: ClusterView,
-): boolean {
-  if (dataDirectory.kind === 'foreign' || dataDirectory.kind === 'unreadable') return false;
-  if (!control.known || initialize.kind !== 'initialized') return true;
-  return control.value.systemIdentifier === initialize.systemIdentifier;
-}
-
-/** Positively this cluster's: nothing is written into any other folder, an empty one included (S7). */
-function isOurs({ dataDirectory, control }: PostgresFacts, { initialize }: ClusterView): boolean {
-  if (dataDirectory.kind !== 'cluster' || !control.known) return false;
-  if (initialize.kind !== 'initialized') return false;
-  return control.value.systemIdentifier === initialize.systemIdentifier;
 }

@@ -16,10 +16,12 @@ import type {
   PendingSetting,
   PostgresFacts,
   ScheduledRestart,
+  WatchdogFacts,
 } from './core/model.ts';
 import { pendingReasons, scheduledFields } from './core/published.ts';
 import type { Settings } from './core/settings.ts';
 import type { LeaseKeeper } from './lease.ts';
+import type { Measures } from './measures.ts';
 import { PATRONI_PROTOCOL_VERSION, TENURE_VERSION } from './version.ts';
 
 export interface Snapshot {
@@ -51,6 +53,9 @@ export interface Snapshot {
   readonly failsafeActive: boolean;
   readonly systemIdentifier: string | null;
   readonly guard: GuardFacts;
+  readonly watchdog: WatchdogFacts;
+  /** Counts and times since this agent began; they go on changing. */
+  readonly measures: Measures;
 }
 
 export interface StatusSource {
@@ -58,11 +63,18 @@ export interface StatusSource {
   snapshot(): Snapshot;
 }
 
+/** What only readers of the member key itself care about. */
+interface Published {
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
 export interface Identity {
   readonly scope: string;
   readonly name: string;
   readonly connUrl: string;
   readonly apiUrl: string;
+  /** A pool or proxy in front of PostgreSQL, for clients; absent: none. */
+  readonly proxyUrl?: string;
 }
 
 export class Status implements StatusSource {
@@ -71,8 +83,10 @@ export class Status implements StatusSource {
   readonly #lease: Pick<LeaseKeeper, 'facts'>;
   readonly #job: () => JobState | null;
   readonly #guard: () => GuardFacts;
+  readonly #watchdog: () => WatchdogFacts;
   readonly #scheduledRestart: () => ScheduledRestart | null;
   readonly #failsafe: () => boolean;
+  readonly #measures: Measures;
   readonly #listeners = new Set<() => void>();
   #settings: Settings;
   #cluster: ClusterView | null = null;
@@ -95,8 +109,10 @@ export class Status implements StatusSource {
       readonly lease: Pick<LeaseKeeper, 'facts'>;
       readonly job: () => JobState | null;
       readonly guard: () => GuardFacts;
+      readonly watchdog: () => WatchdogFacts;
       readonly scheduledRestart: () => ScheduledRestart | null;
       readonly failsafe: () => boolean;
+      readonly measures: Measures;
     },
   ) {
     this.#identity = identity;
@@ -105,8 +121,10 @@ export class Status implements StatusSource {
     this.#lease = sources.lease;
     this.#job = sources.job;
     this.#guard = sources.guard;
+    this.#watchdog = sources.watchdog;
     this.#scheduledRestart = sources.scheduledRestart;
     this.#failsafe = sources.failsafe;
+    this.#measures = sources.measures;
     this.#nextTickDue = sources.clock.now();
   }
 
@@ -199,11 +217,13 @@ export class Status implements StatusSource {
         sql?.systemIdentifier ??
         (postgres?.control.known === true ? postgres.control.value.systemIdentifier : null),
       guard: this.#guard(),
+      watchdog: this.#watchdog(),
+      measures: this.#measures,
     };
   }
 
   /** What `members/<name>` should say (contract 2.5). */
-  record(checkpointDone: boolean): MemberRecord {
+  record(checkpointDone: boolean): MemberRecord & Published {
     const now = this.snapshot();
     const sql = now.postgres?.sql.known === true ? now.postgres.sql.value : null;
     const received = sql === null ? null : Math.max(sql.receiveLsn ?? 0, sql.replayLsn ?? 0);
@@ -229,6 +249,7 @@ export class Status implements StatusSource {
       timeline: sql?.timeline ?? null,
       pause: now.paused,
       tenure: { version: TENURE_VERSION, incarnation: now.postgres?.incarnation ?? null },
+      ...(this.#identity.proxyUrl && { extra: { proxy_url: this.#identity.proxyUrl } }),
     };
   }
 

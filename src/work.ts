@@ -22,7 +22,7 @@ export interface WorkOptions {
   readonly jobs: Jobs;
   readonly journal: NodeJournal;
   readonly requests: Requests;
-  readonly fence: Pick<Fence, 'ready' | 'during'>;
+  readonly fence: Pick<Fence, 'ready' | 'readyToLead' | 'during'>;
   /** The operator's own programs. */
   readonly scripts: Scripts;
   readonly name: string;
@@ -117,7 +117,7 @@ export class Work {
     const timeoutMs = startTimeoutMs(job.as, seen);
     const of = job.as === 'standby' && job.upstream !== null ? ` of ${job.upstream.name}` : '';
     jobs.begin('start', `as ${job.as}${of}`, async (progress, signal) => {
-      await fence.ready();
+      await (job.as === 'primary' ? fence.readyToLead() : fence.ready());
       if (job.as === 'primary') this.#mustHoldLease(seen.settings.ttlMs);
       const upstream = job.as === 'standby' ? job.upstream : null;
       await postgres.start(job.as, upstream, timeoutMs, progress, signal);
@@ -132,7 +132,7 @@ export class Work {
       await scripts.prePromote();
       progress('promoting');
       // On disk before PostgreSQL is told to, but not before it is prepared: both take their time.
-      const recorded = Promise.all([journal.promoting(claim), fence.ready()]);
+      const recorded = Promise.all([journal.promoting(claim), fence.readyToLead()]);
       recorded.catch(() => undefined);
       const timeline = await postgres.promote(claim, PROMOTE_TIMEOUT_MS, async () => {
         await recorded;
@@ -210,7 +210,7 @@ export class Work {
         // Should this agent die now, whatever starts the directory gets a standby (S8).
         await postgres.stop('fast', { becomeStandby: true, timeoutMs: fastStopMs(seen) });
         if (signal.aborted) throw new PostgresError('the restart was cancelled');
-        await fence.ready();
+        await (primary ? fence.readyToLead() : fence.ready());
         if (primary) this.#mustHoldLease(seen.settings.ttlMs);
         progress('starting');
         await postgres.start(job.as, job.upstream, timeoutMs, progress, signal);

@@ -36,8 +36,14 @@ const LAYERS: readonly {
   {
     name: 'base',
     of: (file) =>
-      ['src/clock.ts', 'src/version.ts', 'src/log.ts', 'src/lookup.ts'].includes(file) ||
-      file.startsWith('src/log/'),
+      [
+        'src/clock.ts',
+        'src/version.ts',
+        'src/log.ts',
+        'src/lookup.ts',
+        'src/measures.ts',
+        'src/tls.ts',
+      ].includes(file) || file.startsWith('src/log/'),
     may: ['base'],
   },
   { name: 'store', of: (file) => file.startsWith('src/store/'), may: ['core', 'base', 'store'] },

@@ -123,7 +123,7 @@ describe('the log section', () => {
     expect(logOptions({ type: 'plain', level: 'INFO', format: '%(bogus)s' }).warnings).toEqual([
       'log.format: bogus is not known: written as it stands',
     ]);
-    expect(logOptions({ type: 'json', level: 'INFO', format: ['message'] }).warnings).toHaveLength(
+    expect(logOptions({ type: 'plain', level: 'INFO', format: ['message'] }).warnings).toHaveLength(
       1,
     );
   });

@@ -41,6 +41,7 @@ async function asked(
     scheduledRestart: null,
     promise: null,
     stopping: false,
+    watchdogFailure: null,
     memory: given.memory({ lastRole: 'replica', leaderlessSince: now - leaderlessMs }),
   });
   return names;

@@ -1,19 +1,15 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
 import {
   type AddressInfo,
   createServer as createTcpServer,
   type Server,
   type Socket,
 } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type FailsafeAnswer, HttpPeers } from '../src/peers.ts';
 import { fixture } from './api/fixtures.ts';
 
+const NAMES = { authority: 'ctl.cacert', own: 'ctl.certfile' };
 const peers = new HttpPeers();
 const opened: (() => unknown)[] = [];
 afterEach(() => {
@@ -155,33 +151,6 @@ describe('asking', () => {
     await expect.poll(() => connections(server)).toBe(0);
     await expect.poll(() => connections(silent)).toBe(0);
   });
-
-  test('https with a certificate that nobody signed (C-3.8)', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'tenure-peers-'));
-    opened.push(() => rmSync(folder, { recursive: true }));
-    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-    const options = [
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-subj',
-      '/CN=somebody',
-    ];
-    execFileSync('openssl', ['req', '-x509', ...options, '-keyout', key, '-out', cert], {
-      stdio: 'ignore',
-    });
-    const server = createTlsServer(
-      { key: readFileSync(key), cert: readFileSync(cert) },
-      (_request, response) => response.end(fixture('replica-patroni.txt')),
-    );
-    const apiUrl = await listening(server, 'https');
-    expect(await peers.ask([{ name: 'n2', apiUrl }], 2_000)).toMatchObject([
-      { answer: { known: true } },
-    ]);
-    expect(await peers.liveness(apiUrl, 2_000)).toBe(true);
-  });
 });
 
 describe('liveness', () => {
@@ -227,7 +196,8 @@ describe('asking to go on without the store (contract 5.4)', () => {
         accepts(request, response);
       });
     });
-    const asking = new HttpPeers(() => ({ username: 'admin', password: 'secret' }));
+    const credentials = { username: 'admin', password: 'secret' };
+    const asking = new HttpPeers(() => ({ credentials, tls: { insecure: false, names: NAMES } }));
     expect(await asking.failsafe([{ name: 'n2', apiUrl: url }], { name: 'n1' }, 2_000)).toEqual([
       { name: 'n2', accepted: true, why: '', position: 4711 },
     ]);

@@ -1,6 +1,7 @@
 /** A member that asks to leave `/sync` says so in its member key, whatever its tags are (contract 5.12). */
 import { expect, it } from 'vitest';
 import { RealClock } from '../src/clock.ts';
+import { Measures } from '../src/measures.ts';
 import { Status } from '../src/status.ts';
 import * as given from './core/observations.ts';
 
@@ -17,8 +18,10 @@ it('publishes nosync while it asks, and its own tags again afterwards', () => {
     lease: { facts: () => given.ownLease('n2') },
     job: () => null,
     guard: () => ({ state: 'armed', pid: 7 }),
+    watchdog: () => ({ state: 'off', failure: null }),
     scheduledRestart: () => null,
     failsafe: () => false,
+    measures: new Measures(),
   });
   expect(status.record(true).tags).toEqual(tags);
   status.withdrawing = true;

@@ -4,6 +4,7 @@
  */
 import type { Guard } from './guard.ts';
 import { healthGuards } from './health.ts';
+import { storageGuards } from './storage.ts';
 import { synchronousGuards } from './synchronous.ts';
 
 export const guards: readonly Guard[] = [
@@ -44,7 +45,7 @@ export const guards: readonly Guard[] = [
     test: 'test/work.test.ts',
     name: 'has confirmed before',
     file: 'src/work.ts',
-    guard: 'Promise.all([journal.promoting(claim), fence.ready()]);',
+    guard: 'Promise.all([journal.promoting(claim), fence.readyToLead()]);',
     without: 'Promise.all([journal.promoting(claim)]);',
   },
   {
@@ -66,6 +67,27 @@ export const guards: readonly Guard[] = [
     file: 'src/fence/guard-keeper.ts',
     guard: '      else if (!(await this.#replace())) await clock.wait(RETRY_MS, signal);\n',
     without: '',
+  },
+  {
+    id: 'D4-watchdog',
+    fault: 'the watchdog is let go while backends live',
+    rule: 'fence: turned off only on proof that PostgreSQL is stopped or in recovery, or in pause',
+    test: 'test/fence/fence.test.ts',
+    name: 'D4',
+    file: 'src/fence/fence.ts',
+    guard:
+      '        if (this.#self.deadline === deadline && !mayTakeWrites()) this.#watchdog.release();',
+    without: '        if (this.#self.deadline === deadline) this.#watchdog.release();',
+  },
+  {
+    id: 'D5',
+    fault: 'a suspend between the proof of a renewal and the keep-alive of the watchdog',
+    rule: 'watchdog: hears nothing that would keep the machine running beyond the lease',
+    test: 'test/fence/watchdog-keeper.test.ts',
+    name: 'D5',
+    file: 'src/fence/watchdog-keeper.ts',
+    guard: '    if (keepsTooLong(now, device.timeoutMs, deadline)) return;\n',
+    without: '    void deadline;\n',
   },
   {
     id: 'D6',
@@ -124,8 +146,18 @@ export const guards: readonly Guard[] = [
     test: 'test/core/race.test.ts',
     name: 'D26: a peer has more WAL',
     file: 'src/core/candidates.ts',
-    guard: '    if (isAhead(theirs, position))\n',
-    without: '    if (false as boolean)\n',
+    guard: '    if (isAhead(theirs, position)) {\n',
+    without: '    if (false as boolean) {\n',
+  },
+  {
+    id: 'D26-moving',
+    fault: 'daemon and guard of a primary are frozen, and its PostgreSQL goes on sending',
+    rule: 'campaign.stand-still: whoever is behind receives nothing more while positions are compared',
+    test: 'test/core/race.test.ts',
+    name: 'the former leader still sends',
+    file: 'src/core/campaigning.ts',
+    guard: '  if (behind === undefined) return null;\n',
+    without: '  if (behind === undefined || behind) return null;\n',
   },
   {
     id: 'D27',
@@ -323,4 +355,5 @@ export const guards: readonly Guard[] = [
   },
   ...synchronousGuards,
   ...healthGuards,
+  ...storageGuards,
 ];

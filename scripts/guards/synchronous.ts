@@ -23,6 +23,18 @@ export const synchronousGuards: readonly Guard[] = [
     without: "if (vouched(name, { settings, cluster }) === 'no') {",
   },
   {
+    id: 'D38',
+    fault:
+      'a commit is cancelled while it waits for its standby: it is visible, and a failover loses it',
+    rule: 'unconfirmed: counted as given up while nobody can have confirmed it, and told by the next leader',
+    test: 'test/core/unconfirmed.test.ts',
+    name: 'D38',
+    file: 'src/core/unconfirmed.ts',
+    guard:
+      'before.ended.filter(({ low, alone }) => (confirmed === null ? alone : confirmed <= low))',
+    without: 'before.ended.filter(({ low, alone }) => alone && low < 0)',
+  },
+  {
     id: 'D39',
     fault: 'a primary crashes with commits that no standby has confirmed',
     rule: 'lead.sync-hand-over: a standby that holds everything takes over, nothing is started in place',

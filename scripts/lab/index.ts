@@ -1,5 +1,6 @@
 /** Everything a test, the demo or the drill needs from the lab. */
 export { binDir } from './binaries.ts';
+export { Authority, type Certificate } from './certificates.ts';
 export { Cluster, type ClusterMember, type ClusterOptions } from './cluster.ts';
 export { Etcd, type EtcdMember, type KeyValue } from './etcd.ts';
 export { HAProxy, validate } from './haproxy.ts';

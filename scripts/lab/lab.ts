@@ -51,10 +51,19 @@ export interface LabProcess extends ProcessId {
   tail(lines?: number): string;
 }
 
+/** The labs of this process that are open. */
+const open = new Set<Lab>();
+
+/** The logs of everything that was started in the labs that are open now, oldest lab first. */
+export function openLogs(): readonly string[] {
+  return [...open].flatMap((lab) => lab.logs);
+}
+
 export class Lab {
   /** Absolute path of the work folder. */
   readonly folder: string;
   readonly #processes = new Set<LabProcess>();
+  readonly #logs = new Set<string>();
   readonly #ports: ReservedPort[] = [];
   readonly #closers: Array<() => Promise<void>> = [];
   readonly #onExit: () => void;
@@ -68,6 +77,12 @@ export class Lab {
       remove(folder);
     };
     process.on('exit', this.#onExit);
+    open.add(this);
+  }
+
+  /** The log file of every process that was started here, ended ones too. */
+  get logs(): readonly string[] {
+    return [...this.#logs];
   }
 
   static open(): Lab {
@@ -101,6 +116,7 @@ export class Lab {
     if (file === undefined) throw new Error(`no command given for ${options.name}`);
     const log = options.log ?? join(options.cwd, `${options.name}.log`);
     mkdirSync(dirname(log), { recursive: true });
+    this.#logs.add(log);
     const fd = openSync(log, 'a');
     let child: ChildProcess;
     try {
@@ -140,6 +156,7 @@ export class Lab {
     for (const port of this.#ports) port.release();
     remove(this.folder);
     process.off('exit', this.#onExit);
+    open.delete(this);
   }
 }
 

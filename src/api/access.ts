@@ -1,4 +1,4 @@
-/** Who may change something: allowlist, then Basic authentication (C-3.6, in this order). */
+/** Who may change something: allowlist, certificate, Basic authentication (C-3.6, in this order). */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { BlockList, isIP } from 'node:net';
 import type { ClusterView } from '../core/model.ts';
@@ -8,11 +8,15 @@ export interface Caller {
   /** Of the connection. */
   readonly address: string;
   readonly authorization: string | undefined;
+  /** It has shown a certificate of an authority that is trusted with clients. */
+  readonly certified: boolean;
 }
 
 /** Null when the caller may go on. */
 export function denied(access: Access, caller: Caller, view: ClusterView | null): Reply | null {
   if (!isListed(access, caller.address, view)) return { status: 403, body: 'Access is denied' };
+  if (access.clientCertificates && !caller.certified)
+    return { status: 403, body: 'client certificate required' };
   const { credentials } = access;
   if (credentials === null) return null;
   const headers = { 'WWW-Authenticate': 'Basic realm="Patroni"' };

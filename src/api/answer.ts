@@ -3,7 +3,10 @@ import type { Snapshot } from '../status.ts';
 
 export interface Answer {
   readonly status: number;
-  /** Made only when it is sent (HEAD and OPTIONS never need it); null: no body at all. */
+  /**
+   * Made only when it is sent (HEAD and OPTIONS never need it); null: no body at all. A text is sent
+   * as it is, anything else as JSON.
+   */
   readonly body: (() => unknown) | null;
 }
 

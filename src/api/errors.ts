@@ -12,6 +12,7 @@ const PROBLEMS = {
     message: 'The configuration was changed by somebody else meanwhile.',
   },
   payload_too_large: { status: 413, message: 'The request body is too large.' },
+  too_many_requests: { status: 429, message: 'Too many requests from this address.' },
   internal: { status: 500, message: 'Internal error; see the log of this node.' },
   not_supported: { status: 501, message: 'Not supported yet by this version of Tenure.' },
   no_config: { status: 502, message: 'The cluster has no valid dynamic configuration.' },

@@ -31,6 +31,8 @@ export interface Access {
   readonly allowlist: readonly string[] | null;
   /** Members' addresses too. */
   readonly includeMembers: boolean;
+  /** Whoever changes something has to show a certificate (`restapi.verify_client`). */
+  readonly clientCertificates: boolean;
 }
 
 export interface Operator {

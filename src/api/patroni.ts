@@ -32,6 +32,7 @@ export function patroniBody(snapshot: Snapshot): Fields {
       scheduled_restart: withoutServer(scheduledFields(snapshot.scheduledRestart)),
     }),
     patroni: { version: PATRONI_PROTOCOL_VERSION, scope, name },
+    ...(snapshot.watchdog.failure !== null && { watchdog_failed: true }),
     tenure: tenureFields(snapshot),
   };
 }
@@ -109,6 +110,7 @@ function tenureFields(snapshot: Snapshot): Fields {
       time_left_ms: timeLeft,
     },
     guard: snapshot.guard.state,
+    watchdog: snapshot.watchdog.state,
     job: job && jobFields(job, now),
     ...receivingFields(snapshot),
   };

@@ -9,6 +9,7 @@ import type { View } from './answer.ts';
 import { clusterAnswer, configAnswer, failsafeAnswer, historyAnswer } from './cluster.ts';
 import { problem } from './errors.ts';
 import { check, liveness, readiness } from './health.ts';
+import { metricsAnswer } from './metrics.ts';
 import { patroniBody } from './patroni.ts';
 
 export const ENDPOINTS: Readonly<Record<string, View>> = {
@@ -17,6 +18,7 @@ export const ENDPOINTS: Readonly<Record<string, View>> = {
   history: historyAnswer,
   config: configAnswer,
   failsafe: failsafeAnswer,
+  metrics: metricsAnswer,
   liveness: (snapshot) => ({ status: liveness(snapshot), body: null }),
   readiness: (snapshot, { query }) => ({ status: readiness(query, snapshot), body: null }),
 };

@@ -9,9 +9,11 @@ import type { StatusSource } from '../status.ts';
 import type { View } from './answer.ts';
 import { ApiListenError, problem, problemOf } from './errors.ts';
 import { withoutAnswers } from './facts.ts';
+import { type Rate, RateLimit, Refusals } from './limits.ts';
 import type { Operator } from './operator.ts';
 import { ENDPOINTS, FRESH_ENDPOINTS, healthCheck, unsupported } from './routes.ts';
-import { answerUnsafe, send, unsafeEndpoint } from './unsafe.ts';
+import { type ApiTls, renewSecure, secureOptions, watchHandshakes } from './secure.ts';
+import { answerUnsafe, type Gate, send, unsafeEndpoint } from './unsafe.ts';
 
 export interface ApiOptions {
   readonly status: StatusSource;
@@ -28,11 +30,24 @@ export interface ApiOptions {
   readonly operator?: Operator;
   /** Told of each error of ours that became a 500; the API has no log of its own. */
   readonly onError?: (error: unknown) => void;
+  /** Told of callers that were turned away; each kind is said once a minute for each address. */
+  readonly onRefusal?: (text: string) => void;
+  /** With it the API speaks https, and nothing else. */
+  readonly tls?: ApiTls | null;
+  /** Added to every answer; asked for each. */
+  readonly headers?: () => Readonly<Record<string, string>>;
+  /** Of requests that change something, for each address. */
+  readonly rate?: Rate;
 }
 
 export interface ApiServer {
   /** The port that is open. */
   readonly port: number;
+  /**
+   * Another certificate, authority or rule for clients, from the next connection on; those that are
+   * open stay. Only where the API speaks https already.
+   */
+  renew(tls: ApiTls): void;
   /** Stops listening and ends all connections, in at most 300 ms. May be called twice. */
   close(): Promise<void>;
 }
@@ -42,10 +57,21 @@ const KEEP_ALIVE_MS = 2_000;
 const REQUEST_MS = 5_000;
 const IDLE_SOCKET_MS = 10_000;
 const BODY_BYTES = 256 * 1024;
+/** Further connections are closed at once: descriptors are for etcd and PostgreSQL too. */
+const MOST_CONNECTIONS = 1000;
 /** Longest wait for fresh facts. Peers in a race give an answer about two seconds. */
 const FRESH_MS = 500;
 /** Time that running requests have to end when the API closes; close() promises 300 ms. */
 const CLOSE_GRACE_MS = 150;
+
+/** With the version of Prometheus's text format, which `/metrics` has (C-3.1, C-4). */
+const PLAIN_TEXT = 'text/plain; version=0.0.4; charset=utf-8';
+const HTTP = {
+  // HAProxy's `httpchk … HTTP/1.1` without a Host header works with Patroni, so it does here.
+  requireHostHeader: false,
+  headersTimeout: REQUEST_MS,
+  connectionsCheckingInterval: 1_000,
+} as const;
 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
@@ -60,33 +86,45 @@ export async function startApi(options: ApiOptions): Promise<ApiServer> {
     throw new ApiListenError(`${options.host || '*'}:${options.port}`, error);
   }
   const { port } = app.server.address() as AddressInfo;
-  return { port, close: () => close(app) };
+  return { port, close: () => close(app), renew: (tls) => renewSecure(app.server, tls) };
 }
 
 function buildApi(options: ApiOptions): FastifyInstance {
-  const { status, onError = () => undefined } = options;
+  const { status, headers, onError = () => undefined, tls = null } = options;
+  const clock = options.operator?.clock ?? new RealClock();
+  const refusals = new Refusals(clock, options.onRefusal ?? (() => undefined));
+  const gate = { rate: new RateLimit(clock, options.rate), refusals };
   const refuse = (error: unknown, _request: FastifyRequest, reply: FastifyReply): void => {
     const name = problemOf(error);
     if (name === 'internal') onError(error);
     const { status: code, body } = problem(name);
     reply.code(code).send(body?.());
   };
-  const app = fastify({
+  const limits = {
     logger: false,
     exposeHeadRoutes: false,
     bodyLimit: BODY_BYTES,
     requestTimeout: REQUEST_MS,
     connectionTimeout: IDLE_SOCKET_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    // HAProxy's `httpchk … HTTP/1.1` without a Host header works with Patroni, so it does here.
-    http: {
-      requireHostHeader: false,
-      headersTimeout: REQUEST_MS,
-      connectionsCheckingInterval: 1_000,
-    },
     frameworkErrors: refuse,
-  });
+  } as const;
+  const app =
+    tls === null
+      ? fastify({ ...limits, http: HTTP })
+      : (fastify({
+          ...limits,
+          https: { ...HTTP, ...secureOptions(tls) },
+        }) as unknown as FastifyInstance);
+  app.server.maxConnections = MOST_CONNECTIONS;
+  if (tls !== null) watchHandshakes(app.server, refusals);
   app.setErrorHandler(refuse);
+  if (headers !== undefined) {
+    app.addHook('onRequest', (_request, reply, done) => {
+      reply.headers(headers());
+      done();
+    });
+  }
   // Bodies are JSON texts without a content type in Patroni's own requests (C-3.8).
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
@@ -99,17 +137,17 @@ function buildApi(options: ApiOptions): FastifyInstance {
   }
   app.route({ method: SAFE_METHODS, url: '*', handler: answering(status, healthCheck) });
   // Every other method, whatever the path.
-  app.setNotFoundHandler(changing(options));
+  app.setNotFoundHandler(changing(options, gate));
   return app;
 }
 
 /** What the table of unsafe endpoints does not name is not supported. */
-function changing({ status, operator }: ApiOptions): Handler {
+function changing({ status, operator }: ApiOptions, gate: Gate): Handler {
   const otherwise = answering(status, unsupported);
   return async (request, reply) => {
-    const endpoint = unsafeEndpoint(request.method, request.raw.url ?? '/');
-    if (operator === undefined || endpoint === null) return otherwise(request, reply);
-    return send(reply, await answerUnsafe(operator, endpoint, request));
+    const found = unsafeEndpoint(request.method, request.raw.url ?? '/');
+    if (operator === undefined || found === null) return otherwise(request, reply);
+    return send(reply, await answerUnsafe(operator, found, request, gate));
   };
 }
 
@@ -150,7 +188,9 @@ function answering(source: StatusSource, view: View): Handler {
     if (body === null || request.method === 'HEAD' || request.method === 'OPTIONS') {
       return reply.send();
     }
-    return reply.type('application/json').send(JSON.stringify(body()));
+    const content = body();
+    if (typeof content === 'string') return reply.type(PLAIN_TEXT).send(content);
+    return reply.type('application/json').send(JSON.stringify(content));
   };
 }
 

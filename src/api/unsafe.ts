@@ -8,8 +8,10 @@ import { patchConfig, putConfig } from './configuring.ts';
 import { type ProblemName, problem } from './errors.ts';
 import { agree } from './failsafe.ts';
 import { deleteSwitchover, handOver } from './handover.ts';
+import { type RateLimit, type Refusals, WRONG_PASSWORD_COST } from './limits.ts';
 import type { Operator, Reply } from './operator.ts';
 import { deleteRestart, reinitialize, reload, restart } from './restarting.ts';
+import { isCertified } from './secure.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -18,6 +20,12 @@ interface Endpoint {
   /** Members are not let in for being members: who they are may be known no more (C-3.6). */
   readonly listedOnly?: boolean;
   readonly handle: (operator: Operator, fields: Fields) => Reply | Promise<Reply>;
+}
+
+/** What a caller has to get past before it is looked at. */
+export interface Gate {
+  readonly rate: RateLimit;
+  readonly refusals: Refusals;
 }
 
 export const UNSAFE_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
@@ -33,23 +41,25 @@ export const UNSAFE_ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   'PUT config': { body: 'required', handle: putConfig },
 };
 
-/** The endpoint that is meant; null: none that can change anything. */
-export function unsafeEndpoint(method: string, url: string): Endpoint | null {
+/** The endpoint that is meant, with its name; null: none that can change anything. */
+export function unsafeEndpoint(
+  method: string,
+  url: string,
+): { readonly name: string; readonly endpoint: Endpoint } | null {
   const path = url.split('?')[0] ?? '';
-  const segment = path.split('/')[1] ?? '';
-  return UNSAFE_ENDPOINTS[`${method} ${segment}`] ?? null;
+  const name = `${method} ${path.split('/')[1] ?? ''}`;
+  const endpoint = Object.hasOwn(UNSAFE_ENDPOINTS, name) ? UNSAFE_ENDPOINTS[name] : undefined;
+  return endpoint === undefined ? null : { name, endpoint };
 }
 
 /** @throws what the store throws: it has no answer, and the caller gets 503 for it */
 export async function answerUnsafe(
   operator: Operator,
-  endpoint: Endpoint,
+  { name, endpoint }: { readonly name: string; readonly endpoint: Endpoint },
   request: FastifyRequest,
+  gate: Gate,
 ): Promise<Reply> {
-  const { authorization } = request.headers;
-  const caller = { address: request.ip, authorization };
-  const access = endpoint.listedOnly ? listedOnly(operator.access()) : operator.access();
-  const refusal = denied(access, caller, operator.snapshot().cluster);
+  const refusal = refusalOf(operator, name, endpoint, request, gate);
   if (refusal !== null) return refusal;
   const fields = endpoint.body === 'ignored' ? {} : fieldsOf(request, endpoint.body === 'optional');
   if (typeof fields === 'string') return problemReply(fields);
@@ -61,6 +71,32 @@ export async function answerUnsafe(
     if (error instanceof Error && /^Store/.test(error.name)) return problemReply('no_store');
     throw error;
   }
+}
+
+/** Null when the caller may go on. What is said of a refusal holds nothing that the caller has sent. */
+function refusalOf(
+  operator: Operator,
+  name: string,
+  endpoint: Endpoint,
+  request: FastifyRequest,
+  { rate, refusals }: Gate,
+): Reply | null {
+  const { ip: address } = request;
+  // A leader that asks to go on shares no account with the operators on its machine.
+  const account = endpoint.listedOnly ? `${address} ${name}` : address;
+  if (!rate.admits(account)) {
+    refusals.add(address, `${name} was refused: too many requests`);
+    return { ...problemReply('too_many_requests'), headers: { 'retry-after': '1' } };
+  }
+  const access = endpoint.listedOnly ? listedOnly(operator.access()) : operator.access();
+  const { authorization } = request.headers;
+  const caller = { address, authorization, certified: isCertified(request.raw.socket) };
+  const refusal = denied(access, caller, operator.snapshot().cluster);
+  if (refusal === null) return null;
+  refusals.add(address, `${name} was refused: ${String(refusal.body)}`);
+  if (refusal.status === 401 && authorization !== undefined)
+    rate.charge(account, WRONG_PASSWORD_COST);
+  return refusal;
 }
 
 /** The body as an object, or the name of what is wrong with it. */

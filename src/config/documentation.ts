@@ -4,9 +4,17 @@ import { environmentVariables } from './environment.ts';
 import { jsonSchema, type SchemaNode } from './inspect.ts';
 import { localSchema } from './schema.ts';
 
-/** JSON Schema (2020-12) of the configuration file, for editors. */
+/**
+ * JSON Schema (2020-12) of the configuration file, for editors. It refuses nothing that the daemon
+ * accepts; what depends on several keys it cannot say.
+ */
 export function configurationJsonSchema(): Readonly<Record<string, unknown>> {
   return z.toJSONSchema(localSchema, { io: 'input', unrepresentable: 'any' });
+}
+
+/** As it lies in docs/. */
+export function configurationSchemaText(): string {
+  return `${JSON.stringify(configurationJsonSchema(), null, 1)}\n`;
 }
 
 interface Row {

@@ -17,15 +17,31 @@ export interface Dynamic {
 }
 
 const dynamicJsonSchema = jsonSchema(dynamicSchema);
+const postgresqlNode = jsonSchema(dynamicPostgresqlSchema);
 
 /** Keys of the local `postgresql` section that are understood there, but not yet in `/config`. */
 function postgresqlWarnings(tree: Tree, known: Readonly<Record<string, unknown>>): string[] {
+  const methods = tree.create_replica_methods;
   return Object.keys(tree).flatMap((key) => {
-    if (key in known) return [];
+    if (key in known || (Array.isArray(methods) && methods.includes(key))) return [];
     if (LOCAL_ONLY_POSTGRESQL.has(key))
       return [`/config postgresql.${key} is ignored: it belongs to one member`];
     return [`/config postgresql.${key} is without effect: set it in the file of each member`];
   });
+}
+
+/** Sections of the operator's own methods, as they are. */
+function methodsOf(tree: Tree): Tree {
+  const names = Array.isArray(tree.create_replica_methods) ? tree.create_replica_methods : [];
+  return Object.fromEntries(
+    names.flatMap((name) => (isTree(tree[name]) ? [[name, tree[name]]] : [])),
+  );
+}
+
+function onlyKnown(tree: Tree): Tree {
+  return Object.fromEntries(
+    Object.entries(tree).filter(([key]) => key in dynamicPostgresqlSchema.shape),
+  );
 }
 
 export function readDynamic(tree: Tree): Dynamic {
@@ -40,9 +56,13 @@ export function readDynamic(tree: Tree): Dynamic {
       `/config postgresql: found ${describeFound(section, false)}, allowed: a map: nothing is used`,
     );
   }
-  const postgresql = readEach(dynamicPostgresqlSchema.shape, below, ['postgresql'], warnings);
+  const postgresql = {
+    ...methodsOf(below),
+    ...readEach(dynamicPostgresqlSchema.shape, below, ['postgresql'], warnings),
+  };
   const found = inspect(dynamicJsonSchema, rest);
-  warnings.push(...found.warnings.map((line) => `/config ${line}`));
+  const inside = inspect(postgresqlNode, onlyKnown(below), ['postgresql']);
+  warnings.push(...[...found.warnings, ...inside.warnings].map((line) => `/config ${line}`));
   warnings.push(...postgresqlWarnings(below, dynamicPostgresqlSchema.shape));
   return { values, postgresql, raw: clean, warnings };
 }

@@ -9,7 +9,8 @@ import type { ScriptCommands } from '../postgres/scripts.ts';
 import { type Dynamic, readDynamic } from './dynamic.ts';
 import type { Config } from './load.ts';
 import type { Tree } from './merge.ts';
-import { effectiveParameters, effectiveRecovery } from './parameters.ts';
+import { serverSettings } from './server.ts';
+import { ignoredSlots, permanentSlots } from './slots.ts';
 import { effectiveTags } from './tags.ts';
 import { DEFAULT_TIMING, effectiveTiming } from './timing.ts';
 
@@ -48,10 +49,11 @@ export function effectiveSettings(
   );
   warnings.push(...timing.warnings);
   const useSlots = read.postgresql.use_slots ?? true;
-  const server = serverSettings(config, read, useSlots, warnings);
+  const synchronous = synchronousPolicy(read).synchronousMode !== 'off';
+  const server = serverSettings(config, read, { useSlots, synchronous }, warnings);
   const settings: Settings = {
     ...timing.timing,
-    ...policy(config, read),
+    ...policy(config, read, warnings),
     useSlots,
     ...synchronousPolicy(read),
     standbyCluster: asksForStandbyCluster(read),
@@ -72,7 +74,7 @@ function scripts({ postgresql: local }: Config, { postgresql }: Dynamic): Effect
   };
 }
 
-function policy(config: Config, { values, postgresql }: Dynamic) {
+function policy(config: Config, { values, postgresql }: Dynamic, warnings: string[]) {
   const local = config.postgresql;
   return {
     maximumLagOnFailover: values.maximum_lag_on_failover ?? DEFAULT_MAXIMUM_LAG,
@@ -83,6 +85,8 @@ function policy(config: Config, { values, postgresql }: Dynamic) {
       DEFAULT_PRIMARY_START_TIMEOUT_MS,
     primaryStopTimeoutMs: values.primary_stop_timeout ?? values.master_stop_timeout ?? 0,
     maximumTimelinesHistory: values.max_timelines_history ?? 0,
+    permanentSlots: permanentSlots(values, warnings),
+    ignoreSlots: ignoredSlots(values.ignore_slots ?? []),
     memberSlotsTtlMs: values.member_slots_ttl ?? DEFAULT_MEMBER_SLOTS_TTL_MS,
     usePgRewind: local.use_pg_rewind ?? postgresql.use_pg_rewind ?? false,
     removeDataDirectoryOnRewindFailure:
@@ -96,27 +100,6 @@ function policy(config: Config, { values, postgresql }: Dynamic) {
     paused: values.pause ?? false,
     failsafeMode: values.failsafe_mode ?? false,
     failsafeTimeoutMs: config.tenure.failsafe_timeout ?? DEFAULT_FAILSAFE_TIMEOUT_MS,
-  };
-}
-
-function serverSettings(
-  config: Config,
-  read: Dynamic,
-  useSlots: boolean,
-  warnings: string[],
-): ServerSettings {
-  const [local, dynamic] = [config.postgresql, read.postgresql];
-  return {
-    parameters: effectiveParameters(dynamic.parameters ?? {}, local.parameters ?? {}, warnings),
-    pgHba: local.pg_hba ?? dynamic.pg_hba ?? null,
-    pgIdent: local.pg_ident ?? dynamic.pg_ident ?? null,
-    recoveryConf: effectiveRecovery(
-      dynamic.recovery_conf ?? {},
-      local.recovery_conf ?? {},
-      warnings,
-    ),
-    useSlots,
-    synchronous: synchronousPolicy(read).synchronousMode !== 'off',
   };
 }
 

@@ -137,6 +137,8 @@ const OURS = /^(PATRONI|TENURE)_(.+)$/;
 
 export interface EnvironmentRead {
   readonly values: Tree;
+  /** Each variable that counts, with what it alone says. */
+  readonly layers: readonly (readonly [variable: string, tree: Tree])[];
   readonly warnings: readonly string[];
 }
 
@@ -154,11 +156,14 @@ export function readEnvironment(given: Environment): EnvironmentRead {
     const name = OURS.exec(variable)?.[2];
     if (name !== undefined && value) names.add(name);
   }
+  const layers: [string, Tree][] = [];
   for (const name of [...names].sort()) {
     const read = readOne(name, environment, warnings);
-    if (read) values = overlay(values, read);
+    if (!read) continue;
+    values = overlay(values, read);
+    layers.push([environment[`TENURE_${name}`] ? `TENURE_${name}` : `PATRONI_${name}`, read]);
   }
-  return { values, warnings };
+  return { values, layers, warnings };
 }
 
 function readOne(name: string, environment: Environment, warnings: string[]): Tree | null {

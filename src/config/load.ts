@@ -4,9 +4,10 @@ import { isAbsolute, join, relative, resolve } from 'node:path';
 import { type Address, isWildcard, type ListenAddress } from './address.ts';
 import type { Environment } from './environment.ts';
 import { ConfigError, faultLine } from './errors.ts';
-import { inspect, jsonSchema } from './inspect.ts';
+import { inspect, jsonSchema, type SchemaNode } from './inspect.ts';
 import { isTree, type Tree } from './merge.ts';
-import { allowedOptions, BASEBACKUP_OWN, INITDB_OWN } from './options.ts';
+import { methodSections } from './methods.ts';
+import { allowedOptions, INITDB_OWN } from './options.ts';
 import { readSource } from './read.ts';
 import { refusals, remarks } from './rules.ts';
 import { type LocalConfig, localSchema } from './schema.ts';
@@ -39,7 +40,7 @@ export const localJsonSchema = jsonSchema(localSchema);
  */
 export function loadConfig(path: string | undefined, environment: Environment): Loaded {
   const source = readSource(path, environment);
-  const found = inspect(localJsonSchema, source.tree);
+  const found = inspect(withMethods(localJsonSchema, source.tree), source.tree);
   const parsed = localSchema.safeParse(source.tree);
   const faults = [...found.faults, ...refusals(source.tree)];
   if (!parsed.success) {
@@ -52,6 +53,16 @@ export function loadConfig(path: string | undefined, environment: Environment): 
   if (config === null || faults.length > 0) throw new ConfigError(source.name, faults);
   const warnings = [...source.warnings, ...found.warnings, ...remarks(config)];
   return { config: withAllowedOptions(config, warnings), warnings };
+}
+
+/** The operator's own methods have sections whose names are the operator's. */
+function withMethods(node: SchemaNode, tree: Tree): SchemaNode {
+  const sections: Record<string, SchemaNode> = { ...node.properties };
+  for (const [section, name] of methodSections(tree)) {
+    const below = sections[section] ?? {};
+    sections[section] = { ...below, properties: { ...below.properties, [name]: {} } };
+  }
+  return { ...node, properties: sections };
 }
 
 /** Fills in what depends on other keys; null when that cannot be done, with the reason in `faults`. */
@@ -105,15 +116,8 @@ function isInside(folder: string, parent: string): boolean {
 }
 
 function withAllowedOptions(config: Config, warnings: string[]): Config {
-  const { bootstrap, postgresql } = config;
-  const basebackup = allowedOptions(
-    'postgresql.basebackup',
-    postgresql.basebackup ?? [],
-    BASEBACKUP_OWN,
-    warnings,
-  );
-  const changed: Config = { ...config, postgresql: { ...postgresql, basebackup } };
-  if (bootstrap === undefined) return changed;
+  const { bootstrap } = config;
+  if (bootstrap === undefined) return config;
   const initdb = allowedOptions('bootstrap.initdb', bootstrap.initdb, INITDB_OWN, warnings);
-  return { ...changed, bootstrap: { ...bootstrap, initdb } };
+  return { ...config, bootstrap: { ...bootstrap, initdb } };
 }

@@ -10,18 +10,26 @@ export interface Marks {
   readonly allowed?: string;
   readonly unsupported?: string;
   readonly refused?: string;
+  /** Read by nobody, on purpose. */
+  readonly noEffect?: boolean;
   /** Keys that are not listed are welcome (tags). */
   readonly open?: boolean;
 }
 
 /** A key that this version keeps and does not act on. `what` ends the sentence "X is not supported yet: …". */
 export function unsupported(what: string) {
-  return z.unknown().optional().meta({ description: 'Not supported yet.', unsupported: what });
+  return z
+    .unknown()
+    .optional()
+    .meta({ description: 'Not supported yet.', unsupported: what, deprecated: true });
 }
 
 /** A key with which the daemon does not start, because ignoring it could cost data or split the cluster. */
 export function refused(why: string) {
-  return z.unknown().optional().meta({ description: 'Refused.', refused: why });
+  return z
+    .unknown()
+    .optional()
+    .meta({ description: 'Refused.', refused: why, enum: [null, false, '', 'off', 'no', [], {}] });
 }
 
 /** A key without effect here, on purpose: nothing is missing, so nothing is said at start. */
@@ -29,5 +37,5 @@ export function withoutEffect(why: string) {
   return z
     .unknown()
     .optional()
-    .meta({ description: `No effect: ${why}` });
+    .meta({ description: `No effect: ${why}`, noEffect: true });
 }

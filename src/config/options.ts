@@ -25,6 +25,18 @@ export const BASEBACKUP_OWN: ReadonlySet<string> = new Set([
   'password',
 ]);
 
+export const REWIND_OWN: ReadonlySet<string> = new Set([
+  'target-pgdata',
+  'source-pgdata',
+  'source-server',
+  'write-recovery-conf',
+  'dry-run',
+  'config-file',
+  'no-ensure-shutdown',
+  'no-sync',
+  'version',
+]);
+
 /** Those that may stay; each of the others gives a warning. */
 export function allowedOptions(
   path: string,

@@ -23,6 +23,11 @@ export function effectiveParameters(
   return effective;
 }
 
+/** Settings that no role may have of its own: on every member alike, or the leader's to set. */
+export function isSharedByAll(name: string): boolean {
+  return isControlled(name) || name === 'synchronous_standby_names';
+}
+
 function sourceOf(name: string): string {
   if (name === 'listen_addresses' || name === 'port') return 'it comes from postgresql.listen';
   return 'it is the same on every member and comes from /config';

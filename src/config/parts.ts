@@ -1,9 +1,13 @@
 /** The configuration cut for each part of the daemon, in the part's own words. */
-import { readFileSync } from 'node:fs';
+import type { WatchdogPolicy } from '../core/watchdog.ts';
+import type { BootstrapMethod } from '../postgres/options.ts';
+import type { TlsNames } from '../tls.ts';
+import { PATRONI_PROTOCOL_VERSION } from '../version.ts';
 import { type Address, addressText, type ListenAddress, parseAddress } from './address.ts';
-import { ConfigError } from './errors.ts';
 import type { Config } from './load.ts';
-import type { ToolOption } from './values.ts';
+import { isTree, type Tree } from './merge.ts';
+import { methodOf } from './methods.ts';
+import { parseBoolean, settingText, toolOptionList } from './values.ts';
 
 /** What a client of etcd has to be told. */
 export interface StoreOptions {
@@ -12,11 +16,16 @@ export interface StoreOptions {
   readonly username?: string;
   readonly password?: string;
   /** PEM. */
-  readonly tls: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
+  readonly tls: {
+    readonly ca?: Buffer;
+    readonly cert?: Buffer;
+    readonly key?: Buffer;
+    readonly names: TlsNames;
+  };
 }
 
-/** @throws ConfigError a certificate or key cannot be read */
-export function storeOptions({ etcd3 }: Pick<Config, 'etcd3'>): StoreOptions {
+/** Everything but the certificates. */
+export function storeAddress({ etcd3 }: Pick<Config, 'etcd3'>): Omit<StoreOptions, 'tls'> {
   const named = etcd3.hosts ?? etcd3.host;
   const url = etcd3.url === undefined ? null : new URL(etcd3.url);
   const hosts = named ?? (url ? [url.host] : []);
@@ -26,27 +35,7 @@ export function storeOptions({ etcd3 }: Pick<Config, 'etcd3'>): StoreOptions {
     const address = parseAddress(host, etcd3.port);
     return address ? [`${protocol}//${addressText(address)}`] : [];
   });
-  return {
-    urls,
-    ...given('username', etcd3.username),
-    ...given('password', etcd3.password),
-    tls: {
-      ...given('ca', readPem('cacert', etcd3.cacert)),
-      ...given('cert', readPem('cert', etcd3.cert)),
-      ...given('key', readPem('key', etcd3.key)),
-    },
-  };
-}
-
-function readPem(key: string, file: string | undefined): Buffer | undefined {
-  if (file === undefined) return undefined;
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new ConfigError(`etcd3.${key}`, [`${file} cannot be read: ${(error as Error).message}`], {
-      cause: error,
-    });
-  }
+  return { urls, ...given('username', etcd3.username), ...given('password', etcd3.password) };
 }
 
 /** What the local PostgreSQL has to be told once; the rest is in ServerSettings. */
@@ -64,37 +53,76 @@ export function postgresOptions(config: Config) {
     ...given('binDir', postgresql.bin_dir),
     binNames: named(postgresql.bin_name),
     listen: listenText(postgresql.listen),
-    connectAddress: addressText(postgresql.connect_address),
     stateDir: config.tenure.state_dir,
     pgpassPath: postgresql.pgpass,
     superuser: credentials(superuser),
     replication: credentials(replication),
     ...(rewind ? { rewind: credentials(rewind) } : {}),
     database: postgresql.database,
-    initdb: options(bootstrap?.initdb ?? []),
+    initdb: toolOptionList(bootstrap?.initdb ?? []),
     ...given('bootstrapPgHba', bootstrap?.pg_hba),
     ...given('postBootstrap', script),
-    basebackup: options(postgresql.basebackup ?? []),
+    ...given('bootstrapMethod', bootstrapMethod(config)),
     useUnixSocket: postgresql.use_unix_socket,
     ctlTimeoutMs: postgresql.pg_ctl_timeout,
   };
 }
 
-/** Where the REST API listens: one host, '' for every interface. */
-export function restOptions({ restapi }: Config): {
-  readonly listen: Address;
-  readonly connect: Address;
-} {
-  const [host = '*'] = restapi.listen.hosts;
+/** Undefined: initdb. */
+function bootstrapMethod({ bootstrap }: Config): BootstrapMethod | undefined {
+  if (bootstrap === undefined || bootstrap.method === 'initdb') return undefined;
+  const section = bootstrap[bootstrap.method];
+  const words: Tree = isTree(section) ? section : {};
+  const recovery = isTree(words.recovery_conf) ? words.recovery_conf : null;
   return {
-    listen: { host: host === '*' ? '' : host, port: restapi.listen.port },
-    connect: restapi.connect_address,
+    program: methodOf(bootstrap.method, section),
+    recoveryConf:
+      recovery === null
+        ? null
+        : Object.fromEntries(
+            Object.entries(recovery).map(([name, value]) => [
+              name.toLowerCase(),
+              settingText(value as string),
+            ]),
+          ),
+    keepRecoveryConf: parseBoolean(words.keep_existing_recovery_conf) ?? false,
+  };
+}
+
+interface Credentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** Where the REST API listens: one host, '' for every interface. */
+export function restOptions({ restapi }: Config): { readonly listen: Address } {
+  const [host = '*'] = restapi.listen.hosts;
+  return { listen: { host: host === '*' ? '' : host, port: restapi.listen.port } };
+}
+
+/** Where other members reach the REST API. */
+export function apiUrl({ restapi }: Pick<Config, 'restapi'>): string {
+  const scheme = restapi.certfile === undefined ? 'http' : 'https';
+  return `${scheme}://${addressText(restapi.connect_address)}/patroni`;
+}
+
+/** The hardware watchdog. */
+export function watchdogOptions({ watchdog }: Pick<Config, 'watchdog'>): {
+  readonly policy: WatchdogPolicy;
+  readonly device: string;
+  readonly testing: boolean;
+} {
+  const { mode, safety_margin: margin, device, driver } = watchdog;
+  return {
+    policy: { mode, safetyMarginMs: margin === -1 ? null : margin },
+    device,
+    testing: driver === 'testing',
   };
 }
 
 /** Who may ask the REST API to change something. */
 export function restAccess({ restapi }: Pick<Config, 'restapi'>): {
-  readonly credentials: { readonly username: string; readonly password: string } | null;
+  readonly credentials: Credentials | null;
   readonly allowlist: readonly string[] | null;
   readonly includeMembers: boolean;
 } {
@@ -104,6 +132,28 @@ export function restAccess({ restapi }: Pick<Config, 'restapi'>): {
     allowlist: allowlist.length === 0 && !includeMembers ? null : allowlist,
     includeMembers,
   };
+}
+
+/** What other members are shown, when a request changes something (C-3.8). */
+export function peerCredentials({ ctl, restapi }: Pick<Config, 'ctl' | 'restapi'>) {
+  return ctl.authentication ?? restapi.authentication ?? null;
+}
+
+/** Header fields of every answer; names in lower case, so that one wins over its like. */
+export function restHeaders(
+  { restapi }: Pick<Config, 'restapi'>,
+  overTls: boolean,
+): Readonly<Record<string, string>> {
+  const { server_tokens: tokens, http_extra_headers: plain = {} } = restapi;
+  const secure = overTls ? (restapi.https_extra_headers ?? {}) : {};
+  const server = {
+    original: {},
+    productonly: { server: 'Patroni' },
+    minimal: { server: `Patroni/${PATRONI_PROTOCOL_VERSION}` },
+  }[tokens];
+  const lower = (map: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+    Object.fromEntries(Object.entries(map).map(([name, value]) => [name.toLowerCase(), value]));
+  return { ...server, ...lower(plain), ...lower(secure) };
 }
 
 /** `host,host:port` again. */
@@ -126,24 +176,18 @@ const CREDENTIAL_KEYS = [
   'sslnegotiation',
 ] as const;
 
-type Credentials = { readonly username: string } & Partial<
+type User = { readonly username: string } & Partial<
   Readonly<Record<(typeof CREDENTIAL_KEYS)[number], string>>
 >;
 
 function credentials(
   user: Readonly<Record<string, unknown>> & { readonly username: string },
-): Credentials {
+): User {
   const rest = CREDENTIAL_KEYS.filter((key) => user[key] !== undefined);
   return {
     username: user.username,
     ...Object.fromEntries(rest.map((key) => [key, String(user[key])])),
   };
-}
-
-function options(
-  list: readonly ToolOption[],
-): readonly (string | Readonly<Record<string, string>>)[] {
-  return list.map(({ name, value }) => (value === null ? name : { [name]: value }));
 }
 
 function named(names: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
@@ -165,11 +209,14 @@ export function secretsOf(config: Config): readonly string[] {
     | Readonly<Record<string, unknown>>
     | undefined
   )[];
+  const { etcd3, restapi, ctl } = config;
   const found = [
-    config.etcd3.password,
+    etcd3.password,
+    restapi.authentication?.password,
+    restapi.keyfile_password,
+    ctl.authentication?.password,
+    ctl.keyfile_password,
     ...users.flatMap((user) => [user?.password, user?.sslpassword]),
   ];
-  const restapi = config.restapi.authentication as Readonly<Record<string, unknown>> | undefined;
-  found.push(restapi?.password as string | undefined);
   return found.filter((value): value is string => typeof value === 'string' && value !== '');
 }

@@ -2,6 +2,7 @@
 import { faultLine, valueAt } from './errors.ts';
 import type { Config } from './load.ts';
 import type { Tree } from './merge.ts';
+import { methodFaults, methodSections } from './methods.ts';
 import { tagConflicts } from './tags.ts';
 
 /** Values with which the daemon does not start: acting as if they were not there could cost data. */
@@ -17,15 +18,19 @@ export function refusals(tree: Tree): string[] {
       'not set (standby clusters are not supported yet: a second primary would be made)',
     );
   }
-  const method = at('bootstrap', 'method');
-  if (method !== undefined && method !== 'initdb') {
-    refuse(
-      ['bootstrap', 'method'],
-      'initdb (other methods are not supported yet: an empty cluster would take the place of yours)',
-    );
+  for (const [section, name] of methodSections(tree)) {
+    for (const [key, allowed] of methodFaults(at(section, name), section === 'bootstrap'))
+      refuse(key === '' ? [section, name] : [section, name, key], allowed);
   }
-  if (at('watchdog', 'mode') === 'required') {
-    refuse(['watchdog', 'mode'], 'off or automatic (the watchdog is not supported yet)');
+  const verify = at('restapi', 'verify_client');
+  const verified = typeof verify === 'string' && ['optional', 'required'].includes(verify);
+  if (
+    verified &&
+    at('restapi', 'certfile') !== undefined &&
+    at('restapi', 'cafile') === undefined
+  ) {
+    // Without it the authorities that everybody trusts would be asked: anybody has a certificate of those.
+    refuse(['restapi', 'cafile'], `a file, because verify_client is ${verify}`);
   }
   faults.push(...storeFaults(tree));
   return faults;
@@ -49,14 +54,8 @@ function storeFaults(tree: Tree): string[] {
   if (etcd('password') !== undefined && etcd('username') === undefined) {
     faults.push(faultLine(tree, ['etcd3', 'username'], 'text, because etcd3.password is set'));
   }
-  if ((etcd('cert') === undefined) !== (etcd('key') === undefined)) {
-    faults.push(
-      faultLine(
-        tree,
-        ['etcd3', etcd('cert') === undefined ? 'cert' : 'key'],
-        'a file: cert and key belong together',
-      ),
-    );
+  if (etcd('cert') === undefined && etcd('key') !== undefined) {
+    faults.push(faultLine(tree, ['etcd3', 'cert'], 'a file, because etcd3.key is set'));
   }
   return faults;
 }
@@ -64,19 +63,38 @@ function storeFaults(tree: Tree): string[] {
 /** Warnings that need the whole configuration. */
 export function remarks(config: Config): string[] {
   const warnings = [...tagConflicts(config.tags)];
-  const mode = config.watchdog?.mode;
-  if (mode !== undefined && mode !== 'off')
-    warnings.push('watchdog is not supported yet: the hardware watchdog is not used');
-  if (config.etcd3.cacert !== undefined && storeProtocol(config) === 'http') {
-    warnings.push('etcd3.cacert has no effect: the protocol is http');
+  warnings.push(...tlsRemarks(config));
+  return warnings;
+}
+
+/** What is set and does nothing, and what keeps members from asking each other. */
+function tlsRemarks(config: Config): string[] {
+  const { restapi, ctl, etcd3 } = config;
+  const without = (section: string, set: object, keys: readonly string[], why: string): string[] =>
+    keys
+      .filter((key) => (set as Readonly<Record<string, unknown>>)[key] !== undefined)
+      .map((key) => `${section}.${key} has no effect: ${why}`);
+  const own = ['keyfile', 'keyfile_password'];
+  const warnings: string[] = [];
+  if (storeProtocol(config) === 'http')
+    warnings.push(...without('etcd3', etcd3, ['cacert', 'cert', 'key'], 'the protocol is http'));
+  if (ctl.certfile === undefined)
+    warnings.push(...without('ctl', ctl, own, 'ctl.certfile is not set'));
+  if (restapi.certfile === undefined) {
+    const keys = [...own, 'ciphers', 'https_extra_headers'];
+    warnings.push(...without('restapi', restapi, keys, 'restapi.certfile is not set'));
+    if (restapi.verify_client !== 'none')
+      warnings.push('restapi.verify_client has no effect: restapi.certfile is not set');
+    return warnings;
   }
-  const methods = config.postgresql.create_replica_methods ?? ['basebackup'];
-  const others = methods.filter((method) => method !== 'basebackup');
-  if (others.length > 0) {
+  if (restapi.verify_client !== 'none' && ctl.certfile === undefined) {
+    const what = restapi.verify_client === 'required' ? 'anything' : 'to go on in failsafe mode';
     warnings.push(
-      `postgresql.create_replica_methods: ${others.join(', ')} is not supported yet: replicas are made with pg_basebackup`,
+      `restapi.verify_client is ${restapi.verify_client} and ctl.certfile is not set: members that are configured like this one cannot ask each other ${what}`,
     );
   }
+  if (ctl.insecure)
+    warnings.push('ctl.insecure is on: certificates of other members are not verified');
   return warnings;
 }
 

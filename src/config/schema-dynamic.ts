@@ -1,39 +1,18 @@
 /** The dynamic configuration: what `/config` holds and `bootstrap.dcs` begins it with. */
 import * as z from 'zod';
 import { unsupported } from './marks.ts';
-import { scripts } from './schema-scripts.ts';
-import { boolean, bytes, duration, integer, lines, oneOf, postgresSettings } from './values.ts';
-
-const slotsKept = 'permanent slots are not created; slots that exist are left alone';
+import { sharedPostgresql } from './schema-shared.ts';
+import { slotMap, slotMatchers } from './slots.ts';
+import { boolean, bytes, duration, integer, oneOf } from './values.ts';
 
 /** `postgresql` of the dynamic configuration: what may be set there and is acted on. */
 export const dynamicPostgresqlSchema = z
   .looseObject(
     {
-      ...scripts,
+      ...sharedPostgresql,
       use_slots: boolean()
         .optional()
         .meta({ description: 'Replicas stream through their own replication slots. Default: on.' }),
-      use_pg_rewind: boolean()
-        .optional()
-        .meta({ description: 'Rejoin with pg_rewind where that is possible. Default: off.' }),
-      remove_data_directory_on_rewind_failure: boolean()
-        .optional()
-        .meta({ description: 'Clone again when pg_rewind fails. Default: off.' }),
-      remove_data_directory_on_diverged_timelines: boolean().optional().meta({
-        description:
-          'Clone again when the timelines have diverged and pg_rewind is off. Default: off.',
-      }),
-      parameters: postgresSettings()
-        .optional()
-        .meta({ description: 'Settings of PostgreSQL for every member.' }),
-      pg_hba: lines().optional().meta({ description: 'Lines of pg_hba.conf for every member.' }),
-      pg_ident: lines()
-        .optional()
-        .meta({ description: 'Lines of pg_ident.conf for every member.' }),
-      recovery_conf: postgresSettings()
-        .optional()
-        .meta({ description: 'Recovery settings, such as restore_command.' }),
     },
     { error: 'a map' },
   )
@@ -68,9 +47,10 @@ export const dynamicSchema = z.looseObject(
     master_start_timeout: duration(0)
       .optional()
       .meta({ description: 'Old name of primary_start_timeout, which wins.' }),
-    member_slots_ttl: duration(0)
-      .optional()
-      .meta({ description: 'How long the slot of an absent member is kept. Default: 30min.' }),
+    member_slots_ttl: duration(0).optional().meta({
+      description:
+        'How long the slot of a member that is gone is kept; 0: not at all. Default: 30min.',
+    }),
     pause: boolean().optional().meta({ description: 'Watch, and change nothing. Default: off.' }),
     failsafe_mode: boolean().optional().meta({
       description:
@@ -105,10 +85,20 @@ export const dynamicSchema = z.looseObject(
       .optional()
       .meta({ description: 'Old name of primary_stop_timeout, which wins.' }),
     primary_race_backoff: unsupported('the race is not delayed'),
-    slots: unsupported(slotsKept),
-    permanent_slots: unsupported(slotsKept),
-    permanent_replication_slots: unsupported(slotsKept),
-    ignore_slots: unsupported('slots that do not belong to members are left alone anyway'),
+    slots: slotMap().optional().meta({
+      description:
+        'Physical slots that every member which may lead keeps, on replicas at the position of the leader’s. One that is taken out of here is left as it is. Logical slots are not supported yet (warning).',
+    }),
+    permanent_slots: slotMap()
+      .optional()
+      .meta({ description: 'Other name of slots, which it takes the place of.' }),
+    permanent_replication_slots: slotMap()
+      .optional()
+      .meta({ description: 'Other name of slots, which it takes the place of.' }),
+    ignore_slots: slotMatchers().optional().meta({
+      description:
+        'Slots that are never dropped. Only slots of members that are gone for member_slots_ttl are; all others are left alone anyway.',
+    }),
   },
   { error: 'a map' },
 );

@@ -1,18 +1,9 @@
 /** The local `postgresql` section. */
 import * as z from 'zod';
 import { connectAddress, listenAddress } from './address.ts';
-import { unsupported } from './marks.ts';
-import { scripts } from './schema-scripts.ts';
-import {
-  boolean,
-  duration,
-  lines,
-  oneOf,
-  postgresSettings,
-  secret,
-  text,
-  toolOptions,
-} from './values.ts';
+import { unsupported, withoutEffect } from './marks.ts';
+import { sharedPostgresql } from './schema-shared.ts';
+import { boolean, duration, oneOf, secret, text } from './values.ts';
 
 function user<T extends z.ZodType>(what: string, username: T) {
   return z.looseObject(
@@ -61,22 +52,20 @@ const authenticationSchema = z
 
 const binaryNames = z
   .looseObject(
-    Object.fromEntries(
-      [
-        'pg_ctl',
-        'initdb',
-        'pg_controldata',
-        'pg_basebackup',
-        'postgres',
-        'pg_isready',
-        'pg_rewind',
-      ].map((name) => [
-        name,
-        text()
-          .optional()
-          .meta({ description: `Name of ${name} in bin_dir.` }),
-      ]),
-    ),
+    {
+      pg_ctl: withoutEffect('PostgreSQL is started and stopped without pg_ctl'),
+      pg_isready: withoutEffect('PostgreSQL is asked without pg_isready'),
+      ...Object.fromEntries(
+        ['initdb', 'pg_controldata', 'pg_basebackup', 'postgres', 'pg_rewind', 'pg_waldump'].map(
+          (name) => [
+            name,
+            text()
+              .optional()
+              .meta({ description: `Name of ${name} in bin_dir.` }),
+          ],
+        ),
+      ),
+    },
     { error: 'a map' },
   )
   .prefault({})
@@ -89,6 +78,10 @@ const placement = {
   }),
   connect_address: connectAddress(5432).optional().meta({
     description: 'Where others reach it. Default: listen, if that names one reachable host.',
+  }),
+  proxy_address: connectAddress(5432).optional().meta({
+    description:
+      'A connection pool or proxy in front of this PostgreSQL: published as proxy_url of the member.',
   }),
   data_dir: text('a folder').meta({ description: 'The data directory.' }),
   config_dir: text('a folder')
@@ -119,55 +112,14 @@ const placement = {
   authentication: authenticationSchema,
 };
 
-/** What may also come from the dynamic configuration; the local value wins. */
-const shared = {
-  ...scripts,
-  parameters: postgresSettings().optional().meta({
-    description:
-      'Settings of PostgreSQL for this member. What is fixed on the command line can only come from /config.',
-  }),
-  pg_hba: lines()
-    .optional()
-    .meta({ description: 'Lines of pg_hba.conf. Not set: the file stays as it is.' }),
-  pg_ident: lines()
-    .optional()
-    .meta({ description: 'Lines of pg_ident.conf. Not set: the file stays as it is.' }),
-  recovery_conf: postgresSettings()
-    .optional()
-    .meta({ description: 'Recovery settings, such as restore_command.' }),
-  use_pg_rewind: boolean()
-    .optional()
-    .meta({ description: 'Rejoin with pg_rewind where possible. Default: off.' }),
-  remove_data_directory_on_rewind_failure: boolean()
-    .optional()
-    .meta({ description: 'Clone again when pg_rewind fails. Default: off.' }),
-  remove_data_directory_on_diverged_timelines: boolean().optional().meta({
-    description: 'Clone again when timelines diverged and pg_rewind is off. Default: off.',
-  }),
-  basebackup: toolOptions().optional().meta({ description: 'Options for pg_basebackup.' }),
-  create_replica_methods: z.array(text(), { error: 'a list of names' }).optional().meta({
-    description: 'Only basebackup is there; other methods are passed over with a warning.',
-    allowed: 'a list of names',
-  }),
-};
-
 const missing = {
   use_slots: unsupported('it is a setting of the whole cluster: set it in /config'),
-  proxy_address: unsupported('it is not published'),
-  use_unix_socket_repl: unsupported('replication connects over TCP'),
-  krbsrvname: unsupported('Kerberos is not used'),
-  rewind: unsupported('pg_rewind runs with its standard options'),
-  parameters_primary: unsupported('settings by role are not applied'),
-  parameters_replica: unsupported('settings by role are not applied'),
-  parameters_standby_leader: unsupported('settings by role are not applied'),
-  pg_hba_primary: unsupported('rules by role are not applied'),
-  pg_hba_replica: unsupported('rules by role are not applied'),
-  pg_hba_standby_leader: unsupported('rules by role are not applied'),
-  pg_ident_primary: unsupported('rules by role are not applied'),
-  pg_ident_replica: unsupported('rules by role are not applied'),
-  pg_ident_standby_leader: unsupported('rules by role are not applied'),
+  use_unix_socket_repl: withoutEffect(
+    'the daemon makes no replication connection to its own server',
+  ),
+  krbsrvname: unsupported('the daemon itself cannot log in by Kerberos'),
 };
 
 export const postgresqlSchema = z
-  .looseObject({ ...placement, ...shared, ...missing }, { error: 'a map' })
+  .looseObject({ ...placement, ...sharedPostgresql, ...missing }, { error: 'a map' })
   .meta({ description: 'The PostgreSQL beside this daemon.' });

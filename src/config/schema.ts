@@ -3,13 +3,12 @@
  * Keys are those of Patroni's YAML.
  */
 import * as z from 'zod';
-import { refused, unsupported, withoutEffect } from './marks.ts';
+import { refused, withoutEffect } from './marks.ts';
+import { ctlSchema, etcd3Schema, restapiSchema } from './schema-network.ts';
 import { postgresqlSchema } from './schema-postgresql.ts';
 import {
   bootstrapSchema,
-  etcd3Schema,
   logSchema,
-  restapiSchema,
   tagsSchema,
   tenureSchema,
   watchdogSchema,
@@ -31,15 +30,13 @@ export const localSchema = z
       }),
       log: logSchema,
       restapi: restapiSchema,
+      ctl: ctlSchema,
       etcd3: etcd3Schema,
       bootstrap: bootstrapSchema.optional(),
       postgresql: postgresqlSchema,
       watchdog: watchdogSchema,
       tags: tagsSchema,
       tenure: tenureSchema,
-      ctl: unsupported(
-        'there is no command line client yet, and members are asked without certificates',
-      ),
       thread_pool_size: withoutEffect('there are no threads'),
       thread_stack_size: withoutEffect('there are no threads'),
       citus: refused('each Citus group is a cluster under its own key, which is not supported yet'),

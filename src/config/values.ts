@@ -62,10 +62,46 @@ export function parseInteger(value: unknown): number | undefined {
 }
 
 /**
+ * What the JSON Schema can say about a scalar: `pattern` is for text, the bounds are for numbers.
+ * Nothing that is read may be refused by it; to find every fault is the reader's part.
+ */
+interface Keywords {
+  readonly pattern?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly multipleOf?: number;
+  readonly not?: Readonly<Record<string, unknown>>;
+}
+
+const NO_BOOLEAN: Keywords = { not: { type: 'boolean' } };
+
+/** A regular expression for a word in any case: JSON Schema has no flags. */
+function anyCase(word: string): string {
+  return [...word]
+    .map((letter) =>
+      /[a-z]/i.test(letter) ? `[${letter.toLowerCase()}${letter.toUpperCase()}]` : letter,
+    )
+    .join('');
+}
+
+function words(...names: readonly string[]): string {
+  return `^\\s*(?:${names.map(anyCase).join('|')})\\s*$`;
+}
+
+function numberPattern(units: readonly string[]): string {
+  const unit = units.length === 0 ? '' : `(?:${units.map(anyCase).join('|')})?`;
+  return `^\\s*[-+]?(?:\\d+\\.?\\d*|\\.\\d+)\\s*${unit}\\s*$`;
+}
+
+/**
  * A scalar that `parse` understands; `allowed` is both the error text and the documentation.
  * Built without inner checks, so that a bad value gives this one message.
  */
-function scalar<T>(allowed: string, parse: (value: Plain) => T | undefined) {
+function scalar<T>(
+  allowed: string,
+  parse: (value: Plain) => T | undefined,
+  keywords: Keywords = {},
+) {
   return z
     .union([z.string(), z.number(), z.boolean()], { error: allowed })
     .transform((value, context): T => {
@@ -74,42 +110,57 @@ function scalar<T>(allowed: string, parse: (value: Plain) => T | undefined) {
       context.addIssue({ code: 'custom', message: allowed });
       return z.NEVER;
     })
-    .meta({ allowed });
+    .meta({ allowed, ...keywords });
 }
 
-const words = (value: Plain): string | undefined =>
+const asText = (value: Plain): string | undefined =>
   typeof value === 'boolean' ? undefined : String(value);
 
 /** Text; a number is taken as it is written. */
 export function text(allowed = 'text (quote on, off, yes, no, true and false)') {
-  return scalar(allowed, (value) => {
-    const read = words(value)?.trim();
+  const parse = (value: Plain): string | undefined => {
+    const read = asText(value)?.trim();
     return read === '' ? undefined : read;
-  });
+  };
+  return scalar(allowed, parse, { ...NO_BOOLEAN, pattern: '\\S' });
 }
 
 /** A member's name is the last part of a key in the store, and goes into primary_conninfo. */
 export function memberName() {
-  return scalar('text without / and blanks', (value) => {
-    const read = words(value);
+  const parse = (value: Plain): string | undefined => {
+    const read = asText(value);
     return read !== undefined && /^[^\s/]+$/.test(read) ? read : undefined;
-  });
+  };
+  return scalar('text without / and blanks', parse, { ...NO_BOOLEAN, pattern: '^[^\\s/]+$' });
 }
 
 /** Text that may hold anything, blanks and emptiness included; numbers as written. */
 export function secret() {
-  return scalar('text (quote on, off, yes, no, true and false)', words);
+  return scalar('text (quote on, off, yes, no, true and false)', asText, NO_BOOLEAN);
 }
 
 export function boolean() {
-  return scalar('on, off, true, false, yes, no, 1 or 0', parseBoolean);
+  return scalar('on, off, true, false, yes, no, 1 or 0', parseBoolean, {
+    pattern: words('on', 'off', 'true', 'false', 'yes', 'no', '1', '0'),
+    minimum: 0,
+    maximum: 1,
+    multipleOf: 1,
+  });
 }
 
 export function oneOf<const T extends readonly string[]>(...names: T) {
   const allowed = `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
-  return scalar<T[number]>(allowed, (value) => {
+  const parse = (value: Plain): T[number] | undefined => {
     const word = typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value).toLowerCase();
     return names.find((name) => name.toLowerCase() === word);
+  };
+  const not = [
+    ...(names.some((name) => /^\d+$/.test(name)) ? [] : ['number']),
+    ...(names.includes('on') || names.includes('off') ? [] : ['boolean']),
+  ];
+  return scalar<T[number]>(allowed, parse, {
+    pattern: `^(?:${names.map(anyCase).join('|')})$`,
+    ...(not.length > 0 && { not: { type: not } }),
   });
 }
 
@@ -121,22 +172,56 @@ export function duration(minimumSeconds: number) {
       const parsed = parseDuration(value);
       return parsed !== undefined && parsed >= minimumSeconds * 1000 ? parsed : undefined;
     },
+    { ...NO_BOOLEAN, pattern: numberPattern(Object.keys(MILLISECONDS)), minimum: minimumSeconds },
   );
 }
 
-export function bytes(minimum: number) {
-  return scalar(`bytes, or a number with kB, MB, GB or TB, at least ${minimum}`, (value) => {
-    const parsed = parseBytes(value);
-    return parsed !== undefined && parsed >= minimum ? parsed : undefined;
+/** Milliseconds before the end of the lease; -1: half of ttl. */
+export function safetyMargin() {
+  return scalar('seconds, or -1 for half of ttl', (value) => {
+    if (Number(value) === -1) return -1;
+    const parsed = parseDuration(value);
+    return parsed !== undefined && parsed >= 0 ? parsed : undefined;
   });
+}
+
+export function bytes(minimum: number) {
+  return scalar(
+    `bytes, or a number with kB, MB, GB or TB, at least ${minimum}`,
+    (value) => {
+      const parsed = parseBytes(value);
+      return parsed !== undefined && parsed >= minimum ? parsed : undefined;
+    },
+    { ...NO_BOOLEAN, pattern: numberPattern(Object.keys(BYTES)), minimum },
+  );
 }
 
 export function integer(minimum: number, maximum = Number.MAX_SAFE_INTEGER) {
   const upTo = maximum === Number.MAX_SAFE_INTEGER ? '' : ` and at most ${maximum}`;
-  return scalar(`a whole number, at least ${minimum}${upTo}`, (value) => {
-    const parsed = parseInteger(value);
-    return parsed !== undefined && parsed >= minimum && parsed <= maximum ? parsed : undefined;
-  });
+  return scalar(
+    `a whole number, at least ${minimum}${upTo}`,
+    (value) => {
+      const parsed = parseInteger(value);
+      return parsed !== undefined && parsed >= minimum && parsed <= maximum ? parsed : undefined;
+    },
+    { ...NO_BOOLEAN, pattern: numberPattern([]), minimum, maximum, multipleOf: 1 },
+  );
+}
+
+/** YAML reads `0640` as octal; a text is octal too. */
+export function fileMode() {
+  return scalar(
+    'a mode such as 0640, at most 0777',
+    (value) => {
+      const read = typeof value === 'string' ? octal(value) : parseInteger(value);
+      return read !== undefined && read >= 0 && read <= 0o777 ? read : undefined;
+    },
+    { ...NO_BOOLEAN, pattern: '^(?:0o?)?[0-7]{1,4}$', minimum: 0, maximum: 0o777, multipleOf: 1 },
+  );
+}
+
+function octal(text: string): number | undefined {
+  return /^(?:0o?)?[0-7]{1,4}$/.test(text) ? Number.parseInt(text.replace('o', ''), 8) : undefined;
 }
 
 /** A PostgreSQL setting as its configuration file wants it. */
@@ -183,6 +268,13 @@ export function toolOptions() {
       (Array.isArray(options) ? options : [options]).flatMap(optionsOf),
     )
     .meta({ allowed });
+}
+
+/** As the tools' own part takes them. */
+export function toolOptionList(
+  list: readonly ToolOption[],
+): readonly (string | Readonly<Record<string, string>>)[] {
+  return list.map(({ name, value }) => (value === null ? name : { [name]: value }));
 }
 
 function optionsOf(entry: string | Readonly<Record<string, Plain>>): ToolOption[] {

@@ -29,6 +29,7 @@ export const campaigning: readonly Rule[] = [
   { id: 'campaign.wiped-store', when: wipedStore },
   { id: 'campaign.promise', when: promise },
   { id: 'campaign.pre-promote', when: keptBack },
+  { id: 'campaign.stand-still', when: standStill },
   { id: 'campaign.race', when: race },
   { id: 'campaign.end-orphans', when: endOrphans },
   { id: 'campaign.start-standby', when: startStandby },
@@ -95,6 +96,8 @@ function keep(s: Situation): Decision | null {
 function barredPrimary({ seen }: Situation): string | null {
   const { deadline } = seen.lease;
   if (seen.settings.tags.nofailover) return 'the nofailover tag is set';
+  if (seen.watchdogFailure !== null)
+    return `watchdog.mode is required, and ${seen.watchdogFailure}`;
   if (deadline !== null && seen.now >= deadline) return 'the time to prove leadership is over';
   return null;
 }
@@ -191,6 +194,7 @@ export function ownCandidacy(s: Situation): Candidacy | null {
     requested: requestedFailover(cluster),
     leaderlessMs: leaderlessMs(s),
     memberMs: seen.memory.memberSince === null ? 0 : seen.now - seen.memory.memberSince,
+    watchdogFailure: seen.watchdogFailure,
   });
 }
 
@@ -253,6 +257,25 @@ function promise(s: Situation): Decision | null {
     seen,
     'campaign.promise',
     'nobody leads, and /sync counts votes: receiving nothing more from the former leader',
+    [{ do: 'follow', upstream: null }],
+    PROMISE_MS,
+  );
+}
+
+/**
+ * A former primary whose agent cannot stop it goes on sending: then each standby finds the other one
+ * ahead at every look, for as long as it writes. Nobody promises anything to it any more, so whoever
+ * is behind stops receiving, and the positions that are compared stand still (rule F4).
+ */
+function standStill(s: Situation): Decision | null {
+  const { seen, sql } = s;
+  if (sql === null || sql.walReceiver === null || validHandover(s) !== null) return null;
+  const { behind } = ownCandidacy(s) ?? {};
+  if (behind === undefined) return null;
+  return decision(
+    seen,
+    'campaign.stand-still',
+    `nobody leads, and ${behind} is ahead: receiving nothing more from the former leader, so that positions stand still`,
     [{ do: 'follow', upstream: null }],
     PROMISE_MS,
   );

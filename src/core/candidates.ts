@@ -14,6 +14,8 @@ export interface Candidacy {
   readonly why: string;
   /** Not eligible now, but only because somebody else should come first: look again soon. */
   readonly waiting: boolean;
+  /** Whoever is ahead on the same timeline, where nothing else stands in the way. */
+  readonly behind?: string;
 }
 
 export interface CandidateSituation {
@@ -31,6 +33,8 @@ export interface CandidateSituation {
   readonly leaderlessMs: number;
   /** How long this node's own member key has been there, ms: little after an outage of the store. */
   readonly memberMs: number;
+  /** Why the watchdog that this node needs cannot be used, null when nothing is known against it. */
+  readonly watchdogFailure: string | null;
 }
 
 const yes = (why: string): Candidacy => ({ eligible: true, why, waiting: false });
@@ -61,7 +65,9 @@ function barred({
   name,
   handover,
   requested,
+  watchdogFailure,
 }: CandidateSituation): Candidacy | null {
+  if (watchdogFailure !== null) return no(`watchdog.mode is required, and ${watchdogFailure}`);
   // In pause only what an operator asked for is done, and by nobody else (contract 5.9).
   if (settings.paused && requested !== name && handover?.candidate !== name)
     return no('the cluster is paused');
@@ -258,8 +264,11 @@ function behindPeer(situation: CandidateSituation): Candidacy | null {
     if (tags.nofailover || tags.failoverPriority <= 0) continue;
     const theirs: Position = { timeline: timeline ?? position.timeline, lsn };
     if (!isRecorded(theirs.timeline, cluster)) continue;
-    if (isAhead(theirs, position))
-      return wait(`${peer.name} is ahead at ${at(theirs)}, own position is ${at(position)}`);
+    if (isAhead(theirs, position)) {
+      const why = `${peer.name} is ahead at ${at(theirs)}, own position is ${at(position)}`;
+      const moving = theirs.timeline === position.timeline;
+      return { eligible: false, why, waiting: true, ...(moving && { behind: peer.name }) };
+    }
     const equal = theirs.timeline === position.timeline && theirs.lsn === position.lsn;
     if (equal && tags.failoverPriority > settings.tags.failoverPriority) {
       return wait(

@@ -126,6 +126,19 @@ export interface Handover {
   readonly modRevision: number;
 }
 
+/**
+ * `tenure/unconfirmed`: commits of a primary that became visible although no standby had confirmed
+ * them (field D38).
+ */
+export interface Unconfirmed {
+  readonly leader: string;
+  readonly timeline: number;
+  /** None of them is above this, bytes. */
+  readonly lsn: number;
+  /** At least 1. */
+  readonly count: number;
+}
+
 /** Content of `sync`: who holds what was acknowledged (contract 2.3, 5.15; rule S5). */
 export interface SyncContent {
   readonly leader: string | null;
@@ -165,6 +178,7 @@ export interface ClusterView {
   readonly failsafe: Readonly<Record<string, string>> | null;
   readonly timelines: TimelineClaims | null;
   readonly handover: Handover | null;
+  readonly unconfirmed: Unconfirmed | null;
   /** One line for each key that could not be understood: key, what was found, what is allowed. */
   readonly problems: readonly string[];
 }

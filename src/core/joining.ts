@@ -125,6 +125,7 @@ function bootstrap({ seen, cluster }: Situation): Decision | null {
     !seen.settings.mayBootstrap ||
     seen.settings.tags.nofailover ||
     seen.settings.paused ||
+    seen.watchdogFailure !== null ||
     pause > 0
   )
     return null;

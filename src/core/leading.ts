@@ -1,5 +1,6 @@
 /** This node holds the leader key (contract 5.8, 5.10; rules S1, S2, F4; field D6, D69). */
 import { failoverPossible, handoverCandidates, nextTimeline } from './candidates.ts';
+import { formatLsn } from './lsn.ts';
 import type { Decision, Observation, Step } from './model.ts';
 import {
   decision,
@@ -11,6 +12,7 @@ import {
   stopHangs,
 } from './rules.ts';
 import { beforePromotion, waitsFor, watchMs } from './synchronous.ts';
+import { fateOf } from './unconfirmed.ts';
 import { upkeep } from './upkeep.ts';
 import { activeSync } from './vouching.ts';
 
@@ -21,6 +23,7 @@ export const leading: readonly Rule[] = [
   { id: 'lead.take-over', when: takeOver },
   { id: 'lead.foreign-lease', when: foreignLease },
   { id: 'lead.unproven', when: unproven },
+  { id: 'lead.unconfirmed', when: unconfirmed },
   { id: 'lead.steady', when: steady },
   { id: 'lead.pre-promote', when: promotionRefused },
   { id: 'lead.promote-failed', when: promoteFailed },
@@ -78,6 +81,19 @@ function unproven({ seen, ours, mayWrite }: Situation): Decision | null {
     [],
     SOON_MS,
   );
+}
+
+/** Part of the story of the failover: what its clients had been warned of (field D38, promise P2). */
+function unconfirmed(s: Situation): Decision | null {
+  const { seen, ours, cluster, sql } = s;
+  const found = cluster.unconfirmed;
+  if (found === null || !ours || !runsAsPrimary(s) || sql === null || seen.settings.paused)
+    return null;
+  if (found.timeline === sql.timeline || seen.memory.historyWrittenFor !== sql.timeline)
+    return null;
+  const left = cluster.history?.find(({ timeline }) => timeline === found.timeline);
+  const fate = fateOf(found, left?.switchLsn ?? null, formatLsn(found.lsn));
+  return decision(seen, 'lead.unconfirmed', fate, [{ do: 'tellUnconfirmed', fate }], SOON_MS);
 }
 
 function steady(s: Situation): Decision | null {

@@ -114,6 +114,14 @@ export interface GuardFacts {
   readonly pid: number | null;
 }
 
+/** The hardware watchdog. */
+export interface WatchdogFacts {
+  /** `idle`: this node does not need it now; `failed`: it is needed and cannot be used. */
+  readonly state: 'off' | 'idle' | 'active' | 'failed';
+  /** It is required and cannot be used, and why: this member must not lead. Null: nothing is known against it. */
+  readonly failure: string | null;
+}
+
 export interface Observation {
   readonly now: number;
   /** Epoch ms by the machine's clock: only what people scheduled is held against it (schedule.ts). */
@@ -138,6 +146,8 @@ export interface Observation {
   readonly promise: FailsafePromise | null;
   /** The agent has been told to stop. */
   readonly stopping: boolean;
+  /** `watchdog.mode` is required and the watchdog cannot be used, and why; null: nothing bars this member. */
+  readonly watchdogFailure: string | null;
   readonly memory: Memory;
 }
 
@@ -188,6 +198,8 @@ export interface Memory {
   readonly silence: Silence;
   /** Since when this member has been asking to leave `/sync`; null while it is not. */
   readonly withdrawingSince: number | null;
+  /** Slots that are or were a member's: when it was last in the store. */
+  readonly memberSlots: Readonly<Record<string, number>>;
 }
 
 /** One concrete thing to do. Nothing is left to choose when acting. */
@@ -213,6 +225,8 @@ export type Step =
   | { readonly do: 'follow'; readonly upstream: Upstream | null }
   | { readonly do: 'clearFailover'; readonly modRevision: number }
   | { readonly do: 'writeHistory'; readonly timeline: number }
+  /** Says what became of a former primary's unconfirmed commits, and clears their key. */
+  | { readonly do: 'tellUnconfirmed'; readonly fate: string }
   | {
       readonly do: 'slots';
       readonly create: readonly string[];

@@ -104,6 +104,8 @@ export interface SqlFacts {
   readonly synchronousStandbyNames: string;
   /** Some commit waits for standbys. */
   readonly commitsWait: boolean;
+  /** Those that do, 500 of them at most: no two commits ever have the same name. */
+  readonly waitingCommits: readonly string[];
   /** Settings that wait for a restart. */
   readonly pendingRestart: readonly PendingSetting[];
 }

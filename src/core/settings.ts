@@ -19,6 +19,14 @@ export interface Tags {
   readonly raw: Readonly<Record<string, unknown>>;
 }
 
+/** What is null matches everything. */
+export interface SlotMatcher {
+  readonly name: string | null;
+  readonly type: string | null;
+  /** A database or a plugin is named. */
+  readonly logicalOnly: boolean;
+}
+
 /** Effective policy of one tick: dynamic configuration where it is known, defaults elsewhere. */
 export interface Settings {
   readonly ttlMs: number;
@@ -29,7 +37,12 @@ export interface Settings {
   readonly checkTimeline: boolean;
   readonly primaryStartTimeoutMs: number;
   readonly maximumTimelinesHistory: number;
+  /** How long the slot of a member that is gone is kept. */
   readonly memberSlotsTtlMs: number;
+  /** Physical slots that every member which may lead keeps (contract 5.16). */
+  readonly permanentSlots: readonly string[];
+  /** Slots that are left alone, whosoever they were. */
+  readonly ignoreSlots: readonly SlotMatcher[];
   readonly useSlots: boolean;
   readonly usePgRewind: boolean;
   readonly removeDataDirectoryOnRewindFailure: boolean;

@@ -1,6 +1,8 @@
 /** Physical replication slots for the members (contract 2.7, 5.16). */
-import type { Observation, PostgresFacts, SqlFacts, Step } from './model.ts';
+import type { Known } from './known.ts';
+import type { ClusterView, Memory, Observation, PostgresFacts, SqlFacts, Step } from './model.ts';
 import type { Situation } from './rules.ts';
+import type { Settings } from './settings.ts';
 
 /** Slot name of a member: PostgreSQL allows only [a-z0-9_], at most 63 of them (contract 2.7). */
 export function slotName(member: string): string {
@@ -16,12 +18,15 @@ export function slotName(member: string): string {
 
 /**
  * What is to be done about slots, null when nothing. Every node keeps one for every other member,
- * so that a new leader's replicas find theirs; on a standby they follow the positions that the
- * leader published, or they would hold WAL for ever. Slots that belong to nobody known are left
- * alone: they may be a user's. A member key without a lease was put by hand: nobody would ever use
- * its slot, and the WAL that it holds fills the disk.
+ * so that a new leader's replicas find theirs, and the permanent ones; on a standby they follow the
+ * positions that the leader published, or they would hold WAL for ever. A member key without a lease
+ * was put by hand: nobody would ever use its slot, and the WAL that it holds fills the disk.
+ *
+ * The slot of a member that went away is kept for member_slots_ttl. Slots that never were a member's
+ * are left alone: they may be a user's. In pause none is dropped (contract 5.16).
  */
-export function wantedSlots({ seen, cluster, sql }: Situation): (Step & { do: 'slots' }) | null {
+export function wantedSlots(s: Situation): (Step & { do: 'slots' }) | null {
+  const { seen, cluster, sql } = s;
   if (!seen.settings.useSlots || sql === null) return null;
   const own = slotName(seen.name);
   const wanted = new Set(
@@ -30,14 +35,72 @@ export function wantedSlots({ seen, cluster, sql }: Situation): (Step & { do: 's
       .filter((member) => !member.tags.nostream)
       .map((member) => slotName(member.name)),
   );
+  // A member that never leads keeps no WAL for those who do not stream from it.
+  if (!seen.settings.tags.nofailover)
+    for (const name of seen.settings.permanentSlots) wanted.add(name);
   const present = new Map(sql.slots.map((slot) => [slot.name, slot]));
   const create = [...wanted].filter((name) => !present.has(name) && name !== own);
-  const drop = sql.slots
-    .filter((slot) => slot.type === 'physical' && !slot.active && slot.name === own)
-    .map((slot) => slot.name);
+  const drop = seen.settings.paused ? [] : abandoned(seen, sql, wanted, own);
   const advance = advances(sql, wanted, cluster.status.slots);
   if (create.length === 0 && drop.length === 0 && Object.keys(advance).length === 0) return null;
   return { do: 'slots', create, drop, advance };
+}
+
+/** Inactive physical slots that nobody comes back for: our own, and those of members gone for too long. */
+function abandoned(
+  { settings, memory, now }: Observation,
+  sql: SqlFacts,
+  wanted: ReadonlySet<string>,
+  own: string,
+): string[] {
+  return sql.slots
+    .filter(({ type, active }) => type === 'physical' && !active)
+    .filter(({ name }) => !wanted.has(name))
+    .filter(({ name }) => {
+      if (name === own) return !settings.permanentSlots.includes(name);
+      const seenAt = memory.memberSlots[name];
+      return seenAt !== undefined && now - seenAt >= settings.memberSlotsTtlMs;
+    })
+    .filter(({ name }) => !isIgnored(name, settings))
+    .map(({ name }) => name);
+}
+
+/** A matcher that speaks of a database or a plugin means a logical slot (contract 5.16). */
+function isIgnored(name: string, { ignoreSlots }: Settings): boolean {
+  return ignoreSlots.some(
+    (one) =>
+      (one.name === null || one.name === name) &&
+      (one.type === null || one.type === 'physical') &&
+      !one.logicalOnly,
+  );
+}
+
+/** When each slot was last a member's: those in the store now, those that a former leader still kept. */
+export function rememberSlots(
+  before: Memory['memberSlots'],
+  now: number,
+  cluster: Known<ClusterView>,
+): Memory['memberSlots'] {
+  if (!cluster.known) return before;
+  const { members, status } = cluster.value;
+  const kept = status.retainSlots.filter((name) => before[name] === undefined);
+  const present = members.filter(({ leaseId }) => leaseId !== null);
+  const names = [...kept, ...present.map(({ name }) => slotName(name))];
+  return { ...before, ...Object.fromEntries(names.map((name) => [name, now])) };
+}
+
+/** `/status.retain_slots`: members' slots that are kept, also for members that are away (contract 2.3). */
+export function retainedSlots({
+  postgres,
+  memory,
+  settings,
+  now,
+}: Pick<Observation, 'postgres' | 'memory' | 'settings' | 'now'>): readonly string[] {
+  if (!postgres.sql.known || !settings.useSlots) return [];
+  return postgres.sql.value.slots
+    .filter(({ type }) => type === 'physical')
+    .map(({ name }) => name)
+    .filter((name) => now - (memory.memberSlots[name] ?? -Infinity) < settings.memberSlotsTtlMs);
 }
 
 /** Where slots of a standby may move to, as the leader's are at `positions`. */

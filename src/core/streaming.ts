@@ -2,9 +2,10 @@
  * What a primary remembers of its standbys: PostgreSQL gives no event when one goes or stalls, so
  * what was seen at one look is held against the next (rule F1; contract 5.15).
  */
-import type { ClusterView } from './cluster.ts';
+import type { ClusterView, Unconfirmed } from './cluster.ts';
 import type { Known } from './known.ts';
 import type { PostgresFacts, SqlFacts } from './server.ts';
+import { NO_WAITS, rememberWaits, type WaitMemory } from './unconfirmed.ts';
 
 export interface StandbyProgress {
   readonly flushLsn: number;
@@ -33,6 +34,8 @@ export interface StreamingMemory {
   readonly waitingSince: number | null;
   /** By application name in lower case. */
   readonly standbys: Readonly<Record<string, StandbyProgress>>;
+  /** Commits that wait, and those that were given up. */
+  readonly waits: WaitMemory;
 }
 
 export const NO_STREAMING: StreamingMemory = {
@@ -41,6 +44,7 @@ export const NO_STREAMING: StreamingMemory = {
   syncUnsettled: false,
   waitingSince: null,
   standbys: {},
+  waits: NO_WAITS,
 };
 
 /** Commits that have waited this long for a standby that does not move find it stalled, ms. */
@@ -59,6 +63,7 @@ export function rememberStreaming(
   now: number,
   postgres: Pick<PostgresFacts, 'sql' | 'postmaster'>,
   cluster: Known<ClusterView>,
+  name: string,
 ): StreamingMemory {
   if (postgres.postmaster.kind === 'none') return NO_STREAMING;
   // No answer says nothing about the standbys (S4).
@@ -78,7 +83,18 @@ export function rememberStreaming(
     syncUnsettled: before.syncUnsettled,
     waitingSince: sql.commitsWait ? (before.waitingSince ?? now) : null,
     standbys: { ...Object.fromEntries(kept), ...progressOf(before, now, sql, members) },
+    waits: rememberWaits(before.waits, sql, ownUnconfirmed(name, sql, cluster)),
   };
+}
+
+/** What this primary has published of its present life. */
+function ownUnconfirmed(
+  name: string,
+  { timeline }: SqlFacts,
+  cluster: Known<ClusterView>,
+): Unconfirmed | null {
+  const published = cluster.known ? cluster.value.unconfirmed : null;
+  return published?.leader === name && published.timeline === timeline ? published : null;
 }
 
 function progressOf(

@@ -2,11 +2,18 @@
  * This node holds the leader key and cannot serve, and no ordinary way back ends in time: a disk
  * that hangs or cannot be read, a stop that does not come to its end, a server that is there and says
  * nothing. Everything of PostgreSQL is sent SIGKILL first, which is what allows the release (rules
- * S1, F2; field D10, D67).
+ * S1, F2; field D10, D67). Or it must not serve, as the watchdog that is required does not work.
  */
 import { failoverPossible } from './candidates.ts';
 import type { Decision } from './model.ts';
-import { decision, type Rule, runningJob, runsAsPrimary, type Situation } from './rules.ts';
+import {
+  decision,
+  type Rule,
+  runningJob,
+  runsAsPrimary,
+  runsAsStandby,
+  type Situation,
+} from './rules.ts';
 import { hungMs } from './silence.ts';
 
 /** A directory that cannot be read for this long will not be started from, ms. */
@@ -20,6 +27,7 @@ export const unfit: readonly Rule[] = [
   { id: 'lead.hung', when: hung },
   { id: 'lead.unreadable', when: unreadable },
   { id: 'lead.stuck', when: stuck },
+  { id: 'lead.watchdog', when: unwatched },
 ];
 
 function downMs({ seen }: Situation): number {
@@ -68,6 +76,26 @@ function unreadable(s: Situation): Decision | null {
   if (downMs(s) < UNREADABLE_MS || !failoverPossible(cluster, seen.name, seen.settings))
     return null;
   return letOthersLead(s, 'lead.unreadable', `data directory: ${dataDirectory.why}`);
+}
+
+/**
+ * Nothing would reset this machine when all else fails, and the operator wants no primary without
+ * that: a primary is stopped, a standby gives the key back (contract 5.10).
+ */
+function unwatched(s: Situation): Decision | null {
+  const { seen, ours } = s;
+  const { watchdogFailure: failure, postgres } = seen;
+  if (!ours || seen.settings.paused || failure === null || runningJob(seen) !== null) return null;
+  const safe = runsAsStandby(s) || (postgres.postmaster.kind === 'none' && postgres.orphans === 0);
+  return decision(
+    seen,
+    'lead.watchdog',
+    `watchdog.mode is required, and ${failure}; ${safe ? 'releasing the lease' : 'stopping PostgreSQL'}`,
+    safe
+      ? [{ do: 'resign', floorLsn: null, timeline: null, candidate: null }]
+      : [{ do: 'startJob', job: { kind: 'stop', mode: 'immediate', becomeStandby: true } }],
+    SOON_MS,
+  );
 }
 
 function stuck(s: Situation): Decision | null {

@@ -1,6 +1,6 @@
 /** The guard as a process: finding the one of an earlier life, starting one. */
-import { existsSync, readlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { execa } from 'execa';
 import { type Clock, within } from '../clock.ts';
 import {
@@ -12,6 +12,7 @@ import {
   workingDirectory,
 } from '../postgres/proc.ts';
 import { GuardError } from './guard.ts';
+import { programFile } from './programs.ts';
 
 const PROGRAM = 'tenure-guard';
 /** For perl to start and to get the lock of one that was killed, ms. */
@@ -28,13 +29,11 @@ export interface Ward {
   readonly commands: readonly string[];
 }
 
-/** In bin/ of this package, whether this is run from src/ or from what was built of it. */
-function programFile(): string {
-  for (let folder = import.meta.dirname; ; folder = dirname(folder)) {
-    const file = join(folder, 'bin', PROGRAM);
-    if (existsSync(file)) return file;
-    if (folder === dirname(folder)) throw new GuardError(`bin/${PROGRAM} is not there`);
-  }
+/** @throws GuardError */
+function program(): string {
+  const file = programFile(PROGRAM);
+  if (file === null) throw new GuardError(`bin/${PROGRAM} is not there`);
+  return file;
 }
 
 /** Null: it is gone, or another user's. */
@@ -69,7 +68,7 @@ export function findGuards({ dataDir, stateDir }: Ward): ProcessIdentity[] {
  */
 export async function startGuard(ward: Ward, clock: Clock): Promise<ProcessIdentity> {
   const lock = join(ward.stateDir, 'guard.lock');
-  const child = execa('perl', [programFile(), lock, ward.dataDir, ...ward.commands], {
+  const child = execa('perl', [program(), lock, ward.dataDir, ...ward.commands], {
     // A session of its own: a signal to the daemon's group or terminal does not reach it.
     detached: true,
     cleanup: false,

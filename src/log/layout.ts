@@ -102,3 +102,36 @@ export function layOut(line: Line, format: string, dateformat: string | undefine
   );
   return text.trimEnd().replace(/\r?\n|\r/g, '\n    ');
 }
+
+/** Attribute and key of each field of a JSON line, as `log.format` lists them. */
+export type JsonLayout = readonly (readonly [attribute: string, key: string])[];
+
+/** `[message, {levelname: level}]`, or the names in a text of the plain kind; null: neither. */
+export function jsonLayout(format: unknown): JsonLayout | null {
+  if (typeof format === 'string')
+    return [...format.matchAll(PLACE)].flatMap(([, name]) => (name ? [[name, name] as const] : []));
+  if (!Array.isArray(format)) return null;
+  return format.flatMap((entry: unknown): JsonLayout => {
+    if (typeof entry === 'string') return [[entry, entry]];
+    if (typeof entry !== 'object' || entry === null) return [];
+    return Object.entries(entry).map(([name, key]) => [name, String(key)]);
+  });
+}
+
+/** A field that nobody knows is left out; {@link unknownFields} has named it. */
+export function layOutJson(
+  line: Line,
+  layout: JsonLayout,
+  dateformat: string | undefined,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    layout.flatMap(([name, key]) => {
+      const value = ATTRIBUTES[name]?.(line, dateformat);
+      return value === undefined ? [] : [[key, value]];
+    }),
+  );
+}
+
+export function unknownFields(layout: JsonLayout): string[] {
+  return layout.flatMap(([name]) => (name in ATTRIBUTES ? [] : [name]));
+}

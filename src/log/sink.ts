@@ -9,7 +9,8 @@
  */
 import { constants, fstatSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { FileWriter } from './writer.ts';
+import { type LogFile, RotatingFile } from './rotating.ts';
+import { FileWriter, fixedTarget } from './writer.ts';
 
 export interface Sink {
   /** Never blocks, never throws. */
@@ -25,9 +26,14 @@ export function openSink(fd: number, maximum: number, onRecovered: OnRecovered):
   const kind = fstatSync(fd);
   const mayStall = kind.isFIFO() || kind.isCharacterDevice();
   const own = mayStall ? openAgain(fd) : null;
-  if (own !== null) return new FileWriter(own, maximum, onRecovered);
+  if (own !== null) return new FileWriter(fixedTarget(own), maximum, onRecovered);
   if (kind.isFIFO() || kind.isSocket()) return streamSink(fd, maximum, onRecovered);
-  return new FileWriter(fd, maximum, onRecovered);
+  return new FileWriter(fixedTarget(fd), maximum, onRecovered);
+}
+
+/** @throws Error the file cannot be opened */
+export function openFileSink(file: LogFile, maximum: number, onRecovered: OnRecovered): Sink {
+  return new FileWriter(new RotatingFile(file), maximum, onRecovered);
 }
 
 function openAgain(fd: number): number | null {

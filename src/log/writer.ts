@@ -6,8 +6,22 @@ const RETRY_MS = 50;
 /** Characters handed over in one write. */
 const PIECE = 16 * 1024;
 
+/** What the lines go to: one descriptor for ever, or one after the other. */
+export interface Target {
+  readonly fd: number;
+  /** Another one is due before `bytes` more are written. */
+  isFull(bytes: number): boolean;
+  turn(): Promise<void>;
+  wrote(bytes: number): void;
+}
+
+/** One that is nobody's to exchange. */
+export function fixedTarget(fd: number): Target {
+  return { fd, isFull: () => false, turn: async () => undefined, wrote: () => undefined };
+}
+
 export class FileWriter implements Sink {
-  readonly #fd: number;
+  readonly #target: Target;
   readonly #maximum: number;
   readonly #onRecovered: OnRecovered;
   #lines: string[] = [];
@@ -22,8 +36,8 @@ export class FileWriter implements Sink {
   #flows = true;
   #onIdle: (() => void)[] = [];
 
-  constructor(fd: number, maximum: number, onRecovered: OnRecovered) {
-    this.#fd = fd;
+  constructor(target: Target, maximum: number, onRecovered: OnRecovered) {
+    this.#target = target;
     this.#maximum = maximum;
     this.#onRecovered = onRecovered;
     process.once('exit', () => this.#writeRest());
@@ -58,14 +72,20 @@ export class FileWriter implements Sink {
     this.#lines.splice(0, count);
     this.#waiting -= text.length;
     this.#piece = text === '' ? null : Buffer.from(text);
-    if (this.#piece === null) this.#idle();
-    else this.#send(this.#piece);
+    const piece = this.#piece;
+    if (piece === null) this.#idle();
+    else if (!this.#target.isFull(piece.length)) this.#send(piece);
+    else {
+      const go = (): void => this.#send(piece);
+      this.#target.turn().then(go, go);
+    }
   }
 
   #send(piece: Buffer): void {
     this.#inFlight = true;
-    write(this.#fd, piece, 0, piece.length, null, (error, written) => {
+    write(this.#target.fd, piece, 0, piece.length, null, (error, written) => {
       this.#inFlight = false;
+      this.#target.wrote(written);
       if (error) this.#failed(error, piece);
       else if (written < piece.length) {
         this.#piece = piece.subarray(written);
@@ -110,7 +130,7 @@ export class FileWriter implements Sink {
     const rest = this.#inFlight ? [] : [this.#piece ?? Buffer.alloc(0)];
     let bytes = Buffer.concat([...rest, Buffer.from(this.#lines.join(''))]);
     try {
-      while (bytes.length > 0) bytes = bytes.subarray(writeSync(this.#fd, bytes));
+      while (bytes.length > 0) bytes = bytes.subarray(writeSync(this.#target.fd, bytes));
     } catch {
       // The reader is gone or does not read: what is left is lost.
     }

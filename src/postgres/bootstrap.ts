@@ -1,9 +1,11 @@
 /** Making a new cluster: initdb, configuration, start, users, the user's own command (C-5.7). */
 import { appendFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runBootstrapMethod, startRestored } from './bootstrap-own.ts';
 import { dataVersion, localTarget } from './connect.ts';
 import { formatConninfo, writePgpass } from './conninfo.ts';
 import { exists, isMissing, makePrivateFolder, messageOf } from './disk.ts';
+import { emptyParts, linkedParts } from './elsewhere.ts';
 import { endOrphans, waitUntilGone } from './ending.ts';
 import { withOwnSession } from './localsession.ts';
 import { newIncarnation } from './markers.ts';
@@ -38,11 +40,7 @@ export async function bootstrapServer(
   signal: AbortSignal,
 ): Promise<BootstrapOutcome> {
   const { options, places, markers, clock } = parts;
-  if ((options.bootstrapMethod ?? 'initdb') !== 'initdb') {
-    throw new PostgresError(
-      `bootstrap.method ${options.bootstrapMethod}: this version only bootstraps with initdb`,
-    );
-  }
+  const method = options.bootstrapMethod;
   const initdb = initdbArguments(parts);
   await clearUnfinished(parts);
   const incarnation = newIncarnation();
@@ -56,21 +54,19 @@ export async function bootstrapServer(
     replaces: null,
   });
   try {
-    progress('initdb');
-    await runInitdb(parts, initdb, signal);
+    if (method !== undefined) await runBootstrapMethod(parts, method, progress, signal);
+    else {
+      progress('initdb');
+      await runInitdb(parts, initdb, signal);
+    }
     const { systemIdentifier } = await readControl(parts, places.dataDir, ctlTimeout(options));
     await appendHba(parts);
-    await startServer(parts, {
-      as: 'primary',
-      upstream: null,
-      timeoutMs: ctlTimeout(options),
-      progress,
-      signal,
-    });
+    const openDoor = await startNew(parts, progress, signal);
     progress('creating users');
     await withOwnSession(parts, '-c synchronous_commit=local', async (session) => {
-      await createRoles(session, options.superuser, options.replication, options.rewind);
+      await createRoles(session, options, { superuserToo: method !== undefined });
     });
+    await openDoor();
     if (options.postBootstrap) {
       progress('running post_bootstrap');
       await runPostBootstrap(parts, options.postBootstrap, signal);
@@ -83,6 +79,24 @@ export async function bootstrapServer(
     await giveUp(parts);
     throw new PostgresError(`bootstrap: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/** As a primary. Returns what is to be done when the roles are there. */
+async function startNew(
+  parts: Parts,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<() => Promise<void>> {
+  const { bootstrapMethod: method } = parts.options;
+  if (method !== undefined) return await startRestored(parts, method, progress, signal);
+  await startServer(parts, {
+    as: 'primary',
+    upstream: null,
+    timeoutMs: ctlTimeout(parts.options),
+    progress,
+    signal,
+  });
+  return async () => undefined;
 }
 
 function initdbArguments({ options }: Parts): string[] {
@@ -202,6 +216,8 @@ async function giveUp(parts: Parts): Promise<void> {
 async function setAside({ places, log }: Parts): Promise<void> {
   if (!(await exists(places.dataDir))) return;
   const aside = `${places.dataDir}.failed`;
+  // initdb refuses a WAL folder that is not empty, and this one has a life of its own.
+  await emptyParts(await linkedParts(places.dataDir));
   try {
     await rm(aside, { recursive: true, force: true });
     await rename(places.dataDir, aside);

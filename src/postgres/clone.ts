@@ -1,13 +1,16 @@
 /** Making this node a copy of another: pg_basebackup (C-6.7, rules S7, S8). */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { InterruptedWork, Upstream, UpstreamFacts } from '../core/model.ts';
+import type { Upstream, UpstreamFacts } from '../core/model.ts';
 import { withoutRecoverySettings } from './conftext.ts';
 import { dataVersion } from './connect.ts';
 import { toolConninfo, writePgpass } from './conninfo.ts';
 import { messageOf, readIfThere, syncFolder, writeAtomically } from './disk.ts';
+import { emptyParts, emptyTargets, emptyUnused, linkedParts } from './elsewhere.ts';
 import { endOrphans } from './ending.ts';
 import { newIncarnation, type WorkMarker } from './markers.ts';
+import { runMethod } from './methods.ts';
+import type { OwnMethod, Places } from './options.ts';
 import { ctlTimeout, type Parts, readControl } from './parts.ts';
 import { PostgresError, type Progress } from './postgres.ts';
 import { failureOf, type RunResult, run } from './run.ts';
@@ -43,9 +46,11 @@ const ASK_MS = 3000;
 const COPY_MS = 20 * 24 * 3_600_000;
 
 /**
- * The server must be stopped. Beside the old data directory where that is possible: then a failure
- * or a cancel leaves the old one as it was.
- * @throws PostgresError
+ * The server must be stopped. The methods of `postgresql.create_replica_methods` are tried in turn.
+ * pg_basebackup copies beside the old data directory where that is possible: then a failure or a
+ * cancel leaves the old one as it was. A program of the operator may know no other place than the
+ * data directory itself, so it works there, marked.
+ * @throws PostgresError the last method failed too
  */
 export async function cloneServer(
   parts: Parts,
@@ -53,44 +58,121 @@ export async function cloneServer(
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  const { places, options, clock } = parts;
-  const file = parts.tools.find('pg_basebackup', null);
-  const chosen = backupOptions(parts);
+  const { places, options, configuration } = parts;
+  const methods = configuration.settings.making?.replicaMethods ?? ['basebackup'];
   await refuseRunning(parts);
   await endOrphans(parts, ctlTimeout(options));
   const facts = await parts.upstreams.ask(from, ASK_MS);
-  const unfinished = await unfinishedIn(parts);
-  // What an own bootstrap left is nobody's data, nor is what a clone in place was already filling.
-  if (unfinished !== 'bootstrap' && unfinished !== 'clone') await refuseOtherCluster(parts, facts);
-  const incarnation = newIncarnation();
-  const copy = { parts, file, chosen, from, facts, progress, signal };
-  const marker: WorkMarker = {
-    kind: 'clone',
-    startedAt: clock.wall().toISOString(),
-    from: `${from.host}:${from.port}`,
-    folder: await folderForCopy(places, incarnation),
-    swapping: false,
-    incarnation,
-    replaces: unfinished,
-  };
-  const { folder } = marker;
-  if (folder === null || (await beside(copy, marker, folder)) === 'no space') {
-    await inPlace(copy, { ...marker, folder: null });
+  let failure = new PostgresError('create_replica_methods names no method');
+  let made = false;
+  for (const method of methods) {
+    const request = { parts, from, facts, progress, signal };
+    try {
+      if (method === 'basebackup') await withBasebackup(request);
+      else await withOwnMethod(request, method);
+      made = true;
+      break;
+    } catch (error) {
+      failure = error instanceof PostgresError ? error : new PostgresError(messageOf(error));
+      if (signal.aborted) break;
+      if (method !== methods.at(-1))
+        parts.log('warn', `trying the next method: ${failure.message}`);
+    }
   }
+  if (!made) throw failure;
   await parts.configuration.restoreCopies();
   parts.instance.learnDirectory(places.dataDir);
   progress('removing what was replaced');
   await removeLeftovers(places, null, parts.log);
 }
 
-interface Copy {
+/** What every method is told. */
+interface CopyRequest {
   readonly parts: Parts;
-  readonly file: string;
-  readonly chosen: readonly string[];
   readonly from: Upstream;
   readonly facts: UpstreamFacts;
   readonly progress: Progress;
   readonly signal: AbortSignal;
+}
+
+async function markerFor(
+  { parts, from, facts }: CopyRequest,
+  folderFor: (incarnation: string) => Promise<string | null>,
+  chosen: readonly string[] = [],
+): Promise<WorkMarker> {
+  const former = await unfinishedIn(parts);
+  const unfinished = former?.kind ?? null;
+  // What an own bootstrap left is nobody's data, nor is what a clone in place was already filling.
+  if (unfinished !== 'bootstrap' && unfinished !== 'clone') await refuseOtherCluster(parts, facts);
+  const incarnation = newIncarnation();
+  return {
+    kind: 'clone',
+    startedAt: parts.clock.wall().toISOString(),
+    from: `${from.host}:${from.port}`,
+    folder: await folderFor(incarnation),
+    swapping: false,
+    incarnation,
+    replaces: unfinished,
+    elsewhere: [
+      ...new Set([
+        ...(former?.elsewhere ?? []),
+        ...(await linkedParts(parts.places.dataDir)),
+        ...(await emptyTargets(chosen)),
+      ]),
+    ],
+  };
+}
+
+async function withBasebackup(request: CopyRequest): Promise<void> {
+  const { parts } = request;
+  const chosen = backupOptions(parts);
+  const copy = { ...request, file: parts.tools.find('pg_basebackup', null), chosen };
+  const marker = await markerFor(
+    request,
+    (incarnation) => folderForCopy(parts.places, incarnation),
+    chosen,
+  );
+  const { folder } = marker;
+  if (folder === null || (await beside(copy, marker, folder)) === 'no space') {
+    await inPlace(copy, { ...marker, folder: null });
+  }
+}
+
+/** C-6.7; the directory is what the program leaves, if that is a copy of the leader's cluster. */
+async function withOwnMethod(request: CopyRequest, method: OwnMethod): Promise<void> {
+  const { parts, from, progress, signal } = request;
+  const { places, options, markers, clock } = parts;
+  const marker = await markerFor(request, async () => null);
+  await markers.begin(marker);
+  if (!method.keepData) {
+    await emptyInPlace(places);
+    await emptyParts(marker.elsewhere ?? []);
+  }
+  progress(`running ${method.name}`);
+  await writePgpass(options.pgpassPath, from.host, from.port, options.replication);
+  await runMethod(
+    method,
+    [
+      ['scope', options.scope],
+      ['role', 'replica'],
+      ['datadir', places.dataDir],
+      ['connstring', toolConninfo('postgres', options.replication, from)],
+    ],
+    {
+      clock,
+      signal,
+      env: { PGPASSFILE: options.pgpassPath },
+      onLine: (line) => progress(`${method.name}: ${line}`),
+    },
+  );
+  await makeStandby(request, places.dataDir);
+  if (marker.incarnation !== null) await markers.setIncarnation(marker.incarnation);
+  await markers.end();
+}
+
+interface Copy extends CopyRequest {
+  readonly file: string;
+  readonly chosen: readonly string[];
 }
 
 async function beside(
@@ -102,11 +184,11 @@ async function beside(
   await removeLeftovers(places, null, log);
   await markers.begin(marker);
   try {
-    await fill(copy, folder, async () => await rm(folder, { recursive: true, force: true }));
+    await fill(copy, folder, async () => await clearBeside(places, folder, marker));
     // The copy took its time, and people start servers by hand.
     await refuseRunning(copy.parts);
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
+    await clearBeside(places, folder, marker);
     await markers.abandon(marker);
     if (!copy.signal.aborted && /No space left on device/.test(messageOf(error))) {
       log('warn', 'no room for a copy beside the data directory: cloning in its place');
@@ -118,21 +200,38 @@ async function beside(
   return 'done';
 }
 
+/** The data directory is whole, and what it uses stays. */
+async function clearBeside(
+  { dataDir }: Places,
+  folder: string,
+  { elsewhere = [] }: WorkMarker,
+): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await emptyUnused(elsewhere, dataDir);
+}
+
 /** The marker stays when it fails: the directory is no longer what it was (S7). */
 async function inPlace(copy: Copy, marker: WorkMarker): Promise<void> {
   const { markers, places } = copy.parts;
+  const clear = async (): Promise<void> => {
+    await emptyInPlace(places);
+    await emptyParts(marker.elsewhere ?? []);
+  };
   await markers.begin(marker);
-  await emptyInPlace(places);
-  await fill(copy, places.dataDir, async () => await emptyInPlace(places));
+  await clear();
+  await fill(copy, places.dataDir, clear);
   if (marker.incarnation !== null) await markers.setIncarnation(marker.incarnation);
   await markers.end();
 }
 
 /** A copy that is ready to be started as a standby, and durable. */
 async function fill(copy: Copy, folder: string, clear: () => Promise<void>): Promise<void> {
-  const { parts, facts } = copy;
   await copyFiles(copy, folder, clear);
-  copy.progress('checking the copy');
+  await makeStandby(copy, folder);
+}
+
+async function makeStandby({ parts, facts, progress }: CopyRequest, folder: string): Promise<void> {
+  progress('checking the copy');
   refuseOld(await dataVersion({ ...parts.places, dataDir: folder }));
   const control = await readControl(parts, folder, ctlTimeout(parts.options));
   if (control.systemIdentifier !== facts.systemIdentifier) {
@@ -181,8 +280,9 @@ async function copyFiles(copy: Copy, folder: string, clear: () => Promise<void>)
   );
 }
 
-function backupOptions({ options }: Parts): string[] {
-  const given = toolArguments('postgresql.basebackup', options.basebackup, FORBIDDEN);
+function backupOptions({ options, configuration }: Parts): string[] {
+  const chosen = configuration.settings.making?.basebackup ?? options.basebackup;
+  const given = toolArguments('postgresql.basebackup', chosen, FORBIDDEN);
   const has = (name: string): boolean =>
     given.some((option) => option.split('=')[0] === `--${name}`);
   return [
@@ -200,9 +300,9 @@ async function refuseRunning({ postmaster }: Parts): Promise<void> {
 }
 
 /** Work that left the data directory in pieces. A marker that cannot be read vouches for nothing. */
-async function unfinishedIn({ markers }: Parts): Promise<InterruptedWork | null> {
+async function unfinishedIn({ markers }: Parts): Promise<WorkMarker | null> {
   const marker = await markers.read().catch(() => null);
-  return marker === null || marker.folder !== null ? null : marker.kind;
+  return marker === null || marker.folder !== null ? null : marker;
 }
 
 /** A data directory of another cluster is never given up for a copy (S7). */

@@ -43,6 +43,8 @@ export interface RecoverySection {
   readonly slotName: string | null;
   /** The user's `recovery_conf`. */
   readonly more: Readonly<Record<string, string>>;
+  /** `more` is all there is: targets are the operator's own. */
+  readonly asGiven?: boolean;
 }
 
 export interface ConfFile {
@@ -75,6 +77,7 @@ export function confText(file: ConfFile): string {
 }
 
 function recoveryText(section: RecoverySection): string {
+  if (section.asGiven) return sorted(Object.entries(section.more));
   const settings = new Map<string, string>();
   for (const [name, value] of Object.entries(section.more)) {
     const lower = name.toLowerCase();
@@ -87,6 +90,10 @@ function recoveryText(section: RecoverySection): string {
     settings.set(`recovery_target${target}`, '');
   }
   settings.set('recovery_target_timeline', 'latest');
+  return sorted([...settings]);
+}
+
+function sorted(settings: readonly (readonly [string, string])[]): string {
   return [...settings]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, value]) => `${settingLine(name, value)}\n`)

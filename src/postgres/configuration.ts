@@ -27,7 +27,9 @@ const DEFAULTS: ServerSettings = {
 /** What the server runs, or is to run, as. */
 export type RunsAs =
   | { readonly role: 'primary' }
-  | { readonly role: 'standby'; readonly upstream: Upstream | null };
+  | { readonly role: 'standby'; readonly upstream: Upstream | null }
+  /** A restored backup on its way to a primary, with recovery settings of the operator alone. */
+  | { readonly role: 'recovering'; readonly settings: Readonly<Record<string, string>> };
 
 export class Configuration {
   readonly #options: LocalPostgresOptions;
@@ -93,15 +95,17 @@ export class Configuration {
 
   /** Writes the files, and the password file of a standby. Returns whether any file is another than before. */
   async write(as: RunsAs): Promise<boolean> {
-    const recovery = as.role === 'standby' ? await this.#recovery(as.upstream) : null;
+    const recovery = await this.#section(as);
     const defaults = ownDefaults(await dataVersion(this.#places), release());
     const before = (await readIfThere(this.#places.conf)) ?? '';
-    const parameters = this.#names.parameters(this.#settings, as.role, before);
+    const role = as.role === 'standby' ? 'standby' : 'primary';
+    const settings = settingsOf(this.#settings, role);
+    const parameters = this.#names.parameters(settings, role, before);
     return await writeFiles(this.#places, {
       conf: { defaults, parameters, controlled: this.controlled(), recovery },
       customConf: this.#options.customConf ?? null,
-      pgHba: this.#settings.pgHba,
-      pgIdent: this.#settings.pgIdent,
+      pgHba: settings.pgHba,
+      pgIdent: settings.pgIdent,
     });
   }
 
@@ -131,6 +135,12 @@ export class Configuration {
     return basename(this.#places.conf);
   }
 
+  async #section(as: RunsAs): Promise<RecoverySection | null> {
+    if (as.role === 'primary') return null;
+    if (as.role === 'standby') return await this.#recovery(as.upstream);
+    return { primaryConninfo: null, slotName: null, more: as.settings, asGiven: true };
+  }
+
   async #recovery(upstream: Upstream | null): Promise<RecoverySection> {
     const { name, replication, pgpassPath } = this.#options;
     const more = this.#settings.recoveryConf;
@@ -143,4 +153,16 @@ export class Configuration {
       more,
     };
   }
+}
+
+/** What is set for one role alone lies over what is set for both. */
+function settingsOf(settings: ServerSettings, role: 'primary' | 'standby'): ServerSettings {
+  const own = settings.byRole?.[role === 'primary' ? 'primary' : 'replica'];
+  if (own === undefined) return settings;
+  return {
+    ...settings,
+    parameters: { ...settings.parameters, ...own.parameters },
+    pgHba: own.pgHba ?? settings.pgHba,
+    pgIdent: own.pgIdent ?? settings.pgIdent,
+  };
 }

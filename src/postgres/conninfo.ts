@@ -3,7 +3,7 @@
  * file (C-6.5). Written by us, as no library reads or writes them right.
  */
 import type { Upstream } from '../core/model.ts';
-import { readIfThere, writeAtomically } from './disk.ts';
+import { readIfThere, replaceForNow } from './disk.ts';
 import type { Credentials } from './options.ts';
 import { PostgresError } from './postgres.ts';
 
@@ -119,5 +119,6 @@ export async function writePgpass(
     throw new PostgresError(`the password of ${user.username} contains a line break`);
   }
   const entry = pgpassEntry(host, port, user);
-  if ((await readIfThere(path)) !== entry) await writeAtomically(path, entry, 0o600);
+  // Looked at before each use, so it need not survive a power cut; clients may be waiting.
+  if ((await readIfThere(path)) !== entry) await replaceForNow(path, entry, 0o600);
 }

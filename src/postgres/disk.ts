@@ -30,6 +30,15 @@ export async function writeAtomically(path: string, text: string, mode: number):
 
 /** As {@link writeAtomically}, but the rename is only durable once the folder is synced. */
 export async function replaceFile(path: string, text: string, mode: number): Promise<void> {
+  await replace(path, text, mode, true);
+}
+
+/** Complete or not at all for whoever reads it now; after a power cut it may be empty, or the one before. */
+export async function replaceForNow(path: string, text: string, mode: number): Promise<void> {
+  await replace(path, text, mode, false);
+}
+
+async function replace(path: string, text: string, mode: number, durable: boolean): Promise<void> {
   const temporary = join(dirname(path), `.${process.pid}.${counter++}.tenure-new`);
   let handle: FileHandle | null = null;
   try {
@@ -37,7 +46,7 @@ export async function replaceFile(path: string, text: string, mode: number): Pro
     // The process's umask has cut the mode given to open.
     await handle.chmod(mode);
     await handle.writeFile(text);
-    await handle.sync();
+    if (durable) await handle.sync();
     await handle.close();
     handle = null;
     await rename(temporary, path);

@@ -40,8 +40,10 @@ export const FACTS_SQL = `SELECT json_build_object(
       FROM pg_replication_slots),
   'follows', pg_is_in_recovery() AND current_setting('primary_conninfo') <> '',
   'synchronous', current_setting('synchronous_standby_names'),
-  'waits', NOT pg_is_in_recovery() AND current_setting('synchronous_standby_names') <> '' AND
-      EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
+  'waiting', CASE WHEN pg_is_in_recovery() OR current_setting('synchronous_standby_names') = ''
+      THEN '[]' ELSE (SELECT coalesce(json_agg(id), '[]') FROM (SELECT pid || '/' ||
+      coalesce(backend_xid::text, query_start::text, '') AS id FROM pg_stat_activity
+      WHERE wait_event = 'SyncRep' LIMIT 500) w) END,
   'restart', (SELECT coalesce(json_agg(json_build_object('name', name,
       'old', current_setting(name), 'new', coalesce((SELECT setting FROM pg_file_settings f
         WHERE f.name = s.name ORDER BY seqno DESC LIMIT 1),
@@ -93,7 +95,7 @@ interface Document {
   }[];
   readonly follows: boolean;
   readonly synchronous: string;
-  readonly waits: boolean;
+  readonly waiting: readonly string[];
   /** The file is read again only where a setting waits. */
   readonly restart: readonly {
     readonly name: string;
@@ -158,7 +160,8 @@ export function parseFacts(text: string | null | undefined): ServerFacts {
       })),
       follows: document.follows,
       synchronousStandbyNames: document.synchronous,
-      commitsWait: document.waits,
+      commitsWait: document.waiting.length > 0,
+      waitingCommits: document.waiting,
       pendingRestart: document.restart
         .filter(({ name }) => !isRecoverySetting(name) && name !== 'hot_standby')
         .map((found) => ({ name: found.name, oldValue: found.old, newValue: found.new })),

@@ -31,16 +31,20 @@ export async function writeFiles(places: Places, files: FilesToWrite): Promise<b
     hbaFile: places.hba,
     identFile: places.ident,
   });
-  let changed = false;
+  const { hba_file: hba, ident_file: ident } = parameters;
+  // Together: each waits for the disk, and clients may be waiting for this server.
+  const others = await Promise.all([
+    files.pgHba !== null &&
+      hba === undefined &&
+      writeIfChanged(places.hba, linesText(files.pgHba), mode),
+    files.pgIdent !== null &&
+      ident === undefined &&
+      writeIfChanged(places.ident, linesText(files.pgIdent), mode),
+    cleanAutoConf(places, mode),
+  ]);
   // What the main file names has to be there before it.
-  if (files.pgHba !== null && parameters.hba_file === undefined) {
-    changed = (await writeIfChanged(places.hba, linesText(files.pgHba), mode)) || changed;
-  }
-  if (files.pgIdent !== null && parameters.ident_file === undefined) {
-    changed = (await writeIfChanged(places.ident, linesText(files.pgIdent), mode)) || changed;
-  }
-  changed = (await writeIfChanged(places.conf, text, mode)) || changed;
-  changed = (await cleanAutoConf(places, mode)) || changed;
+  const main = await writeIfChanged(places.conf, text, mode);
+  const changed = main || others.includes(true);
   if (changed) await keepCopies(places);
   return changed;
 }

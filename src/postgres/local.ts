@@ -6,6 +6,7 @@ import { Configuration } from './configuration.ts';
 import { dataVersion } from './connect.ts';
 import { type ControlData, recoveryTimeline } from './controlfile.ts';
 import { messageOf } from './disk.ts';
+import { emptyUnused } from './elsewhere.ts';
 import { endOrphans, endStrayTools } from './ending.ts';
 import { readHistory, removeStubs } from './history.ts';
 import { Instance } from './instance.ts';
@@ -13,7 +14,7 @@ import { localSession, withOwnSession } from './localsession.ts';
 import { Looker } from './look.ts';
 import { Markers } from './markers.ts';
 import { type LocalPostgresOptions, parseListen, placesOf } from './options.ts';
-import { ctlTimeout, databaseOf, type Parts, readControl } from './parts.ts';
+import { ctlTimeout, databaseOf, type Parts, readControl, wrongVersion } from './parts.ts';
 import {
   type BootstrapOutcome,
   type Postgres,
@@ -100,10 +101,16 @@ export class LocalPostgres implements Postgres {
     return this.#working ? { ...facts, interrupted: null } : facts;
   }
 
-  /** Programs that are nowhere, one line each. Asked at start, not when a failover needs them. */
+  /**
+   * Programs that are nowhere or do not belong to the data directory, one line each. Asked at start,
+   * not when a failover needs them.
+   */
   async missingTools(wanted: readonly ToolName[]): Promise<readonly string[]> {
     const version = await dataVersion(this.#parts.places).catch(() => null);
-    return this.#parts.tools.missing(wanted, version);
+    const missing = this.#parts.tools.missing(wanted, version);
+    if (version === null || missing.length > 0) return missing;
+    const wrong = await wrongVersion(this.#parts, version);
+    return wrong === null ? [] : [wrong];
   }
 
   async askUpstream(
@@ -326,6 +333,7 @@ export class LocalPostgres implements Postgres {
           'info',
           `a clone begun at ${marker.startedAt} was not finished; the data directory is as it was`,
         );
+        await emptyUnused(marker.elsewhere ?? [], places.dataDir);
         await markers.abandon(marker);
       }
     }

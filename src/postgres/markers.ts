@@ -30,6 +30,8 @@ export interface WorkMarker {
    * when the copy beside it comes to nothing.
    */
   readonly replaces: InterruptedWork | null;
+  /** Folders outside of the data directory that the work fills; what it left there is nobody's. */
+  readonly elsewhere?: readonly string[];
 }
 
 export class Markers {
@@ -100,6 +102,9 @@ export class Markers {
       swapping: value.swapping === true,
       incarnation: textOf('incarnation'),
       replaces: isWork(value.replaces) ? value.replaces : null,
+      ...(Array.isArray(value.elsewhere) && {
+        elsewhere: value.elsewhere.filter((path): path is string => typeof path === 'string'),
+      }),
     };
   }
 

@@ -27,6 +27,30 @@ export type ToolOptions =
   | readonly (string | Readonly<Record<string, unknown>>)[]
   | Readonly<Record<string, unknown>>;
 
+/** A program of the operator that makes a cluster or a replica (C-6.7). */
+export interface OwnMethod {
+  readonly name: string;
+  /** Split into words, without a shell. */
+  readonly command: string;
+  /** Handed over as `--name=value`. */
+  readonly options: Readonly<Record<string, string>>;
+  /** Nothing but the command and its options: no scope, data directory, role, connection string. */
+  readonly noParameters: boolean;
+  /** Wants the data directory as it is. */
+  readonly keepData: boolean;
+}
+
+export interface BootstrapMethod {
+  readonly program: OwnMethod;
+  /**
+   * Recovery settings with which what the program left is started until it is a primary, targets
+   * included; null: it is started as a primary at once.
+   */
+  readonly recoveryConf: Readonly<Record<string, string>> | null;
+  /** The program has said itself how to recover: recovery.signal and its settings stay. */
+  readonly keepRecoveryConf: boolean;
+}
+
 export type Log = (level: 'debug' | 'info' | 'warn' | 'error', text: string) => void;
 
 export interface LocalPostgresOptions {
@@ -47,8 +71,6 @@ export interface LocalPostgresOptions {
   readonly binNames?: Readonly<Record<string, string>>;
   /** `host:port`; several hosts as `a,b:port`; `*` for all. */
   readonly listen: string;
-  /** `host:port` where others reach this server. */
-  readonly connectAddress: string;
   /** Our own state; default `<dataDir>.tenure`. Never inside the data directory (S7). */
   readonly stateDir?: string;
   readonly pgpassPath: string;
@@ -63,8 +85,8 @@ export interface LocalPostgresOptions {
   readonly bootstrapPgHba?: readonly string[];
   /** `bootstrap.post_bootstrap` or `post_init`: a command line; the DSN is appended. */
   readonly postBootstrap?: string;
-  /** `bootstrap.method`; anything but initdb is refused. */
-  readonly bootstrapMethod?: string;
+  /** `bootstrap.method` where it is not initdb. */
+  readonly bootstrapMethod?: BootstrapMethod;
   readonly basebackup?: ToolOptions;
   /** Connect to the local server through its socket directory. */
   readonly useUnixSocket?: boolean;

@@ -3,6 +3,7 @@
  * the same interface. Nothing here decides anything about the cluster.
  */
 import type { PostgresFacts, Upstream, UpstreamFacts, WalPoint } from '../core/model.ts';
+import type { OwnMethod, ToolOptions } from './options.ts';
 
 /** Effective configuration of the server (dynamic over local, as contract 6.1 has it). */
 export interface ServerSettings {
@@ -19,6 +20,25 @@ export interface ServerSettings {
    * `parameters` says of it does not apply.
    */
   readonly synchronous: boolean;
+  /** What applies only while the server is a primary, or a standby; absent: the same for both. */
+  readonly byRole?: { readonly [R in 'primary' | 'replica']: RoleSettings };
+  /** How replicas are made; absent: with pg_basebackup. */
+  readonly making?: MakingSettings;
+}
+
+/** Laid over the settings for everybody; null: nothing of its own. */
+export interface RoleSettings {
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly pgHba: readonly string[] | null;
+  readonly pgIdent: readonly string[] | null;
+}
+
+export interface MakingSettings {
+  /** In the order in which they are tried. */
+  readonly replicaMethods: readonly ('basebackup' | OwnMethod)[];
+  readonly basebackup: ToolOptions;
+  /** Options for pg_rewind. */
+  readonly rewind: ToolOptions;
 }
 
 /** What the work reports while it runs; shown to people, never decided on. */

@@ -1,6 +1,6 @@
 /** Making a diverged node a standby again with pg_rewind (C-5.14, rules S7, S8). */
 import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Upstream } from '../core/model.ts';
 import { dataVersion } from './connect.ts';
 import { toolConninfo, writePgpass } from './conninfo.ts';
@@ -10,7 +10,20 @@ import { removeSignals, writeStandbySignal } from './files.ts';
 import { ctlTimeout, databaseOf, type Parts, readControl, toolFor } from './parts.ts';
 import { PostgresError, type Progress } from './postgres.ts';
 import { failureOf, type RunResult, run } from './run.ts';
+import { toolArguments } from './tooloptions.ts';
 
+/** What the daemon says itself. */
+const FORBIDDEN = new Set([
+  'target-pgdata',
+  'source-pgdata',
+  'source-server',
+  'write-recovery-conf',
+  'dry-run',
+  'config-file',
+  'no-ensure-shutdown',
+  'version',
+  'no-sync',
+]);
 /** Longer than any rewind: one that is ended half-way has to be followed by a clone. */
 const REWIND_MS = 24 * 3_600_000;
 /** Before it says this, pg_rewind has changed nothing. */
@@ -72,10 +85,22 @@ export async function rewindServer(
 async function prepare(parts: Parts): Promise<void> {
   const { places, options, configuration } = parts;
   configuration.required = null;
-  await configuration.write({ role: 'primary' });
+  // A primary's file has no restore_command; without standby.signal a standby's makes no standby.
+  const archived = await hasArchive(parts);
+  await configuration.write(archived ? { role: 'standby', upstream: null } : { role: 'primary' });
   const control = await readControl(parts, places.dataDir, ctlTimeout(options));
   if (control.state === 'shut down' || control.state === 'shut down in recovery') return;
   await removeSignals(places);
+}
+
+/** WAL that is gone from pg_wal can be had back, and pg_rewind finds the file that says how (C-5.14, field D49). */
+async function hasArchive({ configuration, places }: Parts): Promise<boolean> {
+  const { recoveryConf } = configuration.settings;
+  const command = Object.entries(recoveryConf).find(
+    ([name]) => name.toLowerCase() === 'restore_command',
+  )?.[1];
+  const found = (await dataVersion(places)) >= 15 || dirname(places.conf) === places.dataDir;
+  return found && command !== undefined && command.trim() !== '';
 }
 
 async function runRewind(
@@ -84,13 +109,14 @@ async function runRewind(
   from: Upstream,
   progress: Progress,
 ): Promise<RunResult> {
-  const { options, places, clock } = parts;
+  const { options, places, clock, configuration } = parts;
   const user = options.rewind ?? options.superuser;
   await writePgpass(options.pgpassPath, from.host, from.port, user);
   const source = toolConninfo(databaseOf(options), user, from, [
     ['target_session_attrs', 'read-write'],
   ]);
   const version = await dataVersion(places);
+  const chosen = configuration.settings.making?.rewind;
   return await run({
     file,
     args: [
@@ -99,6 +125,8 @@ async function runRewind(
       '--source-server',
       source,
       ...(version >= 15 ? [`--config-file=${places.conf}`] : []),
+      ...toolArguments('postgresql.rewind', chosen, FORBIDDEN),
+      ...((await hasArchive(parts)) ? ['--restore-target-wal'] : []),
     ],
     clock,
     timeoutMs: REWIND_MS,

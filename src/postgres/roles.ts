@@ -1,6 +1,6 @@
 /** The database users that the cluster needs (C-5.7.5, recipe A). */
 import { escapeIdentifier, escapeLiteral } from 'pg';
-import type { Credentials } from './options.ts';
+import type { Credentials, LocalPostgresOptions } from './options.ts';
 import type { Session } from './session.ts';
 
 /** For one statement, ms. */
@@ -38,17 +38,21 @@ async function ensureRole(session: Session, user: Credentials, attributes: strin
   await session.query(statement, TIMEOUT_MS);
 }
 
+type Users = Pick<LocalPostgresOptions, 'superuser' | 'replication' | 'rewind'>;
+
 /**
  * @param session one of its own: its settings are changed
+ * @param options.superuserToo initdb has not made it: its password is another cluster's
  * @throws what pg throws
  */
 export async function createRoles(
   session: Session,
-  superuser: Credentials,
-  replication: Credentials,
-  rewind: Credentials | undefined,
+  { superuser, replication, rewind }: Users,
+  { superuserToo }: { readonly superuserToo: boolean },
 ): Promise<void> {
   for (const setting of QUIET) await session.query(`SET ${setting}`, TIMEOUT_MS);
+  if (superuserToo && superuser.password !== undefined)
+    await ensureRole(session, superuser, 'SUPERUSER');
   if (replication.username !== superuser.username) {
     await ensureRole(session, replication, 'REPLICATION');
   }

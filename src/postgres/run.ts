@@ -24,6 +24,8 @@ export interface RunRequest {
   readonly cwd?: string;
   /** Default C, so that messages can be read; initdb needs the user's own. */
   readonly locale?: 'C' | 'inherited';
+  /** An open file that it gets as its standard input; else it gets none. */
+  readonly stdin?: number;
   /** Each line of stderr as it comes. */
   readonly onLine?: (line: string) => void;
 }
@@ -44,6 +46,12 @@ export interface RunResult {
 }
 
 const running = new Set<number>();
+let started = 0;
+
+/** How many tools run now, and how many were started since this process began. */
+export function toolCounts(): { readonly running: number; readonly started: number } {
+  return { running: running.size, started };
+}
 
 /** Sessions of the tools that run now. */
 export function toolSessions(): ReadonlySet<number> {
@@ -77,7 +85,8 @@ export async function run(request: RunRequest): Promise<RunResult> {
   const child = execa(request.file, [...request.args], {
     detached: true,
     cleanup: false,
-    stdin: 'ignore',
+    // Any descriptor will do; the library's type has only the first ones.
+    stdin: (request.stdin ?? 'ignore') as 'ignore' | 3,
     stdout: 'pipe',
     stderr: 'pipe',
     buffer: false,
@@ -89,6 +98,7 @@ export async function run(request: RunRequest): Promise<RunResult> {
   const { pid } = child;
   const events = child.nodeChildProcess;
   if (pid !== undefined) running.add(pid);
+  started += 1;
   const stdout = new Tail();
   const stderr = new Tail(request.onLine);
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));

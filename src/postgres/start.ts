@@ -1,9 +1,9 @@
 /** Starting the server and waiting until it accepts connections (C-6.8). */
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Upstream, UpstreamFacts } from '../core/model.ts';
 import { recoveryTimeline } from './controlfile.ts';
-import { messageOf, readIfThere, removeIfThere } from './disk.ts';
+import { messageOf, readIfThere } from './disk.ts';
 import { explainExit, noteLogs } from './earlyexit.ts';
 import { endOrphans, waitUntilGone } from './ending.ts';
 import { removeSignals, writeStandbySignal } from './files.ts';
@@ -29,6 +29,8 @@ export interface StartRequest {
   readonly timeoutMs: number;
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** Instead of what a start as that role writes to disk. */
+  readonly prepare?: () => Promise<void>;
 }
 
 /** @throws PostgresError it ended at once, or is not up in time (then it goes on starting) */
@@ -45,7 +47,8 @@ export async function startServer(parts: Parts, request: StartRequest): Promise<
   await removeStalePid(parts);
   const file = await toolFor(parts, 'postgres');
   request.progress('writing its configuration');
-  if (request.as === 'standby') await prepareStandby(parts, request.upstream);
+  if (request.prepare !== undefined) await request.prepare();
+  else if (request.as === 'standby') await prepareStandby(parts, request.upstream);
   else await preparePrimary(parts);
   if (request.signal.aborted) throw new PostgresError('the start was cancelled');
   const logs = await noteLogs(places);
@@ -174,9 +177,11 @@ async function removeStalePid({ places, log }: Parts): Promise<void> {
   if (socket && port) {
     const lock = join(socket, `.s.PGSQL.${port}.lock`);
     const holder = await readFile(lock, 'utf8').catch(() => '');
-    if (pid !== null && pidOf(holder) === pid) await removeIfThere(lock).catch(() => false);
+    if (pid !== null && pidOf(holder) === pid)
+      await rm(lock, { force: true }).catch(() => undefined);
   }
-  await removeIfThere(places.postmasterPid);
+  // Back after a power cut, it is removed again.
+  await rm(places.postmasterPid, { force: true });
 }
 
 async function untilReady(

@@ -95,7 +95,9 @@ export function parseVersion(text: string): number | null {
 /** @throws PostgresError too old to work with */
 export function refuseOld(version: number): void {
   if (version >= OLDEST_VERSION) return;
-  throw new PostgresError(
-    `PostgreSQL ${version} is not supported: Tenure works with ${OLDEST_VERSION} to ${NEWEST_VERSION}`,
-  );
+  throw new PostgresError(tooOld(version));
+}
+
+export function tooOld(version: number): string {
+  return `PostgreSQL ${version} is not supported: Tenure works with ${OLDEST_VERSION} to ${NEWEST_VERSION}`;
 }

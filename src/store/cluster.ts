@@ -1,7 +1,13 @@
 /** {@link Store} over a {@link KeyValueStore}: named operations, each with its guard (rule S2). */
 import type { Clock } from '../clock.ts';
 import type { HistoryEntry } from '../core/history.ts';
-import type { ClusterView, Handover, SyncContent, TimelineClaims } from '../core/model.ts';
+import type {
+  ClusterView,
+  Handover,
+  SyncContent,
+  TimelineClaims,
+  Unconfirmed,
+} from '../core/model.ts';
 import { Calls } from './calls.ts';
 import { encodeHistory, encodeStatus, NO_FAILOVER, type StatusContent } from './codecs.ts';
 import { Hints } from './hints.ts';
@@ -11,7 +17,7 @@ import type { Compare, KeyValueStore } from './keyvalue.ts';
 import { grantLease, leaseRemaining } from './leases.ts';
 import { encodeMember, type PublishedMember } from './members.ts';
 import * as operators from './operators.ts';
-import { encodeHandover } from './ours.ts';
+import { encodeHandover, encodeUnconfirmed } from './ours.ts';
 import { guard, renew } from './renewal.ts';
 import { settled } from './settled.ts';
 import type { CampaignResult, Leadership, Renewal, Store } from './store.ts';
@@ -228,6 +234,11 @@ export class ClusterStore implements Store {
     members: Readonly<Record<string, string>>,
   ): Promise<boolean> {
     return this.#writeAsLeader(leadership, this.#calls.keys.failsafe, compactJson(members));
+  }
+
+  writeUnconfirmed(leadership: Leadership, unconfirmed: Unconfirmed | null): Promise<boolean> {
+    const key = this.#calls.keys.unconfirmed;
+    return this.#writeAsLeader(leadership, key, encodeUnconfirmed(unconfirmed));
   }
 
   /** A request that came meanwhile stays; that is success, as ours is gone. */

@@ -6,16 +6,21 @@
  */
 import { get as getHttp } from 'node:http';
 import { get as getHttps } from 'node:https';
-import { rootCertificates } from 'node:tls';
+import { getCACertificates } from 'node:tls';
 import { Etcd3, type IOptions } from 'etcd3';
+import { connectionProblem, type TlsNames } from '../tls.ts';
 import { ProbeFailed } from './failures.ts';
 
 export interface Tls {
-  /** PEM. Without it the certificates that Node.js brings along are trusted. */
+  /** PEM. Without it the authorities that Node.js trusts are trusted. */
   readonly ca?: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;
+  /** For messages. */
+  readonly names?: TlsNames;
 }
+
+const NO_NAMES: TlsNames = { authority: 'etcd3.cacert', own: 'etcd3.cert' };
 
 export interface Login {
   readonly username: string;
@@ -52,8 +57,8 @@ const passThrough = {
 
 export class Endpoint {
   readonly url: string;
-  readonly #tls: Tls;
-  readonly #login: Login | null;
+  #tls: Tls;
+  #login: Login | null;
   readonly #listeners = new Set<(why: string) => void>();
   #client: Etcd3 | null = null;
   #opening: Promise<Etcd3> | null = null;
@@ -107,6 +112,19 @@ export class Endpoint {
     this.suspectNow(used, 'logging in again');
   }
 
+  /**
+   * Another certificate or password, from the next call on. Returns the client that was in use: what
+   * it has begun may end, and then it is for the caller to close.
+   */
+  renew(tls: Tls, login: Login | null): Etcd3 | null {
+    const used = this.#client;
+    this.#tls = tls;
+    this.#login = login;
+    this.#loginUsed = true;
+    this.#client = null;
+    return used;
+  }
+
   close(): void {
     this.#closed = true;
     this.suspectNow(this.#client, 'closed');
@@ -129,7 +147,7 @@ export class Endpoint {
       ...(secure
         ? {
             credentials: {
-              rootCertificate: ca ?? Buffer.from(rootCertificates.join('\n')),
+              rootCertificate: ca ?? Buffer.from(getCACertificates('default').join('\n')),
               ...(key && cert ? { privateKey: key, certChain: cert } : {}),
             },
           }
@@ -149,13 +167,16 @@ export class Endpoint {
   /** `/version` and not `/health`: that is false under a NOSPACE alarm, and asks for a quorum. */
   #probe(timeoutMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const failed = (error: Error): void =>
-        reject(new ProbeFailed(`${this.url}/version: ${error.message}`, { cause: error }));
+      const { names = NO_NAMES, ...material } = this.#tls;
+      const failed = (error: Error): void => {
+        const why = connectionProblem(error, names);
+        reject(new ProbeFailed(`${this.url}/version: ${why}`, { cause: error }));
+      };
       const get = this.url.startsWith('https:') ? getHttps : getHttp;
       const options = {
         agent: false,
         signal: AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs))),
-        ...this.#tls,
+        ...material,
       };
       const request = get(`${this.url}/version`, options, (response) => {
         response.resume();

@@ -23,7 +23,11 @@ export interface EtcdOptions {
   readonly username?: string;
   readonly password?: string;
   readonly tls?: Tls;
+  /** Told of each call when it is over: how it went and how long it took, all endpoints together, ms. */
+  readonly onCall?: (kind: CallKind, outcome: CallOutcome, ms: number) => void;
 }
+
+export type CallOutcome = 'answered' | 'refused' | 'failed';
 
 export type { CallKind } from './keyvalue.ts';
 
@@ -33,6 +37,8 @@ type Attempt<T> = (client: Etcd3, deadline: { readonly deadline: Date }) => Prom
 const GRACE_MS = 30;
 /** Shorter attempts are not worth their messages. */
 const LEAST_ATTEMPT_MS = 5;
+/** Longer than any attempt: for calls on connections that have been replaced. */
+const RETIRE_MS = 5_000;
 const PAUSE_MS = { first: 50, last: 400 };
 const ATTEMPT_MS = { least: 250, most: 1000 };
 
@@ -41,16 +47,16 @@ export class Endpoints {
   readonly #endpoints: readonly Endpoint[];
   readonly #histories: Histories;
   readonly #closing = new AbortController();
+  readonly #onCall: EtcdOptions['onCall'];
   #preferred = 0;
 
   /** @throws Error when there is no URL. */
   constructor(options: EtcdOptions, clock: Clock) {
     if (options.urls.length === 0) throw new Error('etcd: no endpoint is configured');
-    const { username, password } = options;
-    const login: Login | null =
-      username === undefined ? null : { username, password: password ?? '' };
+    const login = loginOf(options);
     this.#endpoints = options.urls.map((url) => new Endpoint(url, options.tls ?? {}, login));
     this.#clock = clock;
+    this.#onCall = options.onCall;
     this.#histories = new Histories(clock, this.#endpoints.length);
   }
 
@@ -64,6 +70,24 @@ export class Endpoints {
    * @throws StoreUnavailable, StoreRefused, LeaseGone
    */
   async call<T extends { readonly header: IResponseHeader }>(
+    what: string,
+    kind: CallKind,
+    options: CallOptions,
+    attempt: Attempt<T>,
+  ): Promise<T> {
+    const from = this.#clock.now();
+    let outcome: CallOutcome = 'answered';
+    try {
+      return await this.#call(what, kind, options, attempt);
+    } catch (error) {
+      outcome = error instanceof StoreUnavailable ? 'failed' : 'refused';
+      throw error;
+    } finally {
+      this.#onCall?.(kind, outcome, this.#clock.now() - from);
+    }
+  }
+
+  async #call<T extends { readonly header: IResponseHeader }>(
     what: string,
     kind: CallKind,
     options: CallOptions,
@@ -96,6 +120,18 @@ export class Endpoints {
   /** Of an answer just received. */
   header(header: IResponseHeader): Header {
     return this.#histories.header(plainHeader(header));
+  }
+
+  /**
+   * Other certificates or another login, from the next call on; calls that are under way end on their
+   * old connections. The endpoints themselves stay.
+   */
+  renew(options: EtcdOptions): void {
+    const login = loginOf(options);
+    const old = this.#endpoints.map((endpoint) => endpoint.renew(options.tls ?? {}, login));
+    this.#clock.after(RETIRE_MS, () => {
+      for (const client of old) client?.close();
+    });
   }
 
   close(): void {
@@ -169,6 +205,10 @@ export class Endpoints {
     const why = this.#closing.signal.aborted ? 'closed' : reasons || 'no time left';
     return new StoreUnavailable(`etcd: ${what}: ${why}`, mayHaveHappened);
   }
+}
+
+function loginOf({ username, password }: EtcdOptions): Login | null {
+  return username === undefined ? null : { username, password: password ?? '' };
 }
 
 function plainHeader(header: IResponseHeader): Header {

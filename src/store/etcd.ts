@@ -140,6 +140,11 @@ export class EtcdKeyValueStore implements KeyValueStore {
     return new EtcdWatch(this.#endpoints, this.#clock, range, onChange, onGap);
   }
 
+  /** See {@link Endpoints.renew}. */
+  renew(options: EtcdOptions): void {
+    this.#endpoints.renew(options);
+  }
+
   close(): void {
     this.#endpoints.close();
   }

@@ -23,6 +23,8 @@ export interface Keys {
   readonly timeline: string;
   /** Left behind by the transaction that releases the leader key on purpose (rule F4). */
   readonly handover: string;
+  /** Commits that no standby had confirmed when their wait was ended (field D38). */
+  readonly unconfirmed: string;
   /** Name of the agent whose bootstrap `initialize` = "" stands for. */
   readonly bootstrap: string;
 }
@@ -45,6 +47,7 @@ export function keysOf(namespace: string, scope: string): Keys {
     failsafe: `${base}/failsafe`,
     timeline: `${base}/tenure/timeline`,
     handover: `${base}/tenure/handover`,
+    unconfirmed: `${base}/tenure/unconfirmed`,
     bootstrap: `${base}/tenure/bootstrap`,
   };
 }

@@ -1,5 +1,5 @@
 /** Values of our own keys, below `tenure/` (design 4, rules S6 and F4). */
-import type { Handover, TimelineClaims } from '../core/model.ts';
+import type { Handover, TimelineClaims, Unconfirmed } from '../core/model.ts';
 import {
   compactJson,
   described,
@@ -81,4 +81,21 @@ export function decodeHandover(kv: KeyValue | undefined, report: Report): Handov
     candidate: typeof candidate === 'string' ? candidate : null,
     modRevision: kv.modRevision,
   };
+}
+
+/** Null: there are none any more. */
+export function encodeUnconfirmed(unconfirmed: Unconfirmed | null): string {
+  return compactJson(unconfirmed ?? {});
+}
+
+/** Null also for a value that cannot be read: it is a report to people, and decides nothing. */
+export function decodeUnconfirmed(kv: KeyValue | undefined, report: Report): Unconfirmed | null {
+  if (!kv || kv.value === encodeUnconfirmed(null)) return null;
+  const parsed = parseJson(kv.value);
+  const { leader, timeline, lsn, count } = isObject(parsed) ? parsed : {};
+  const counted = typeof count === 'number' && Number.isSafeInteger(count) && count > 0;
+  if (typeof leader === 'string' && isTimeline(timeline) && isPosition(lsn) && counted)
+    return { leader, timeline, lsn, count };
+  report(kv.value, '{"leader","timeline","lsn","count"}');
+  return null;
 }

@@ -4,7 +4,7 @@
  */
 
 import type { HistoryEntry } from '../core/history.ts';
-import type { ClusterView, Handover, SyncContent } from '../core/model.ts';
+import type { ClusterView, Handover, SyncContent, Unconfirmed } from '../core/model.ts';
 import type { StatusContent } from './codecs.ts';
 import type { PublishedMember } from './members.ts';
 import type { NewFailover } from './operators.ts';
@@ -124,6 +124,8 @@ export interface Store {
     leadership: Leadership,
     members: Readonly<Record<string, string>>,
   ): Promise<boolean>;
+  /** Null: there are none, or what became of them has been told. */
+  writeUnconfirmed(leadership: Leadership, unconfirmed: Unconfirmed | null): Promise<boolean>;
   clearFailover(leadership: Leadership, modRevision: number): Promise<boolean>;
   /**
    * Replaces `/sync` as it was seen (0: it was not there), or deletes it (null). Not skipped. False:

@@ -13,7 +13,7 @@ import { deepFreeze } from './json.ts';
 import { type Keys, memberName } from './keys.ts';
 import type { KeyValue } from './keyvalue.ts';
 import { decodeMember } from './members.ts';
-import { decodeClaims, decodeHandover } from './ours.ts';
+import { decodeClaims, decodeHandover, decodeUnconfirmed } from './ours.ts';
 import { Problems, type Report } from './problems.ts';
 import { sameKeys, Unchanged } from './unchanged.ts';
 
@@ -63,6 +63,7 @@ export function decodeView(
     failsafe: decodeFailsafe(found.get(keys.failsafe)?.value, problems.about(keys.failsafe)),
     timelines: before.timelines.readOne(...at(keys.timeline), decodeClaims) ?? null,
     handover: decodeHandover(...at(keys.handover)),
+    unconfirmed: decodeUnconfirmed(...at(keys.unconfirmed)),
   };
   const decoded = deepFreeze({
     ...view,

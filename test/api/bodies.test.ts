@@ -145,6 +145,7 @@ describe('GET /patroni (C-3.3)', () => {
       why: 'the lease is proven',
       lease: { holder: 'n1', time_left_ms: 1500 },
       guard: 'armed',
+      watchdog: 'off',
       job: { kind: 'clone', phase: 'copying', detail: 'n1', running_ms: 1500, outcome: null },
     });
     expect(body('patroni', replica({ decision: null })).tenure).toMatchObject({

@@ -27,6 +27,7 @@ export class Scene {
     credentials: null,
     allowlist: null,
     includeMembers: false,
+    clientCertificates: false,
   };
   readonly requests = new Requests(() => {
     const { waiting } = this.requests;

@@ -40,7 +40,7 @@ export interface Api {
 }
 
 /** Sends bytes as they are and returns all that comes until the other side closes. */
-export function raw(port: number, request: string, host = '127.0.0.1'): Promise<string> {
+export function raw(port: number, request: string | Buffer, host = '127.0.0.1'): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = '';
     const socket = connect(port, host, () => socket.write(request));

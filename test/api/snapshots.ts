@@ -8,6 +8,7 @@ import type {
   WalSenderFacts,
 } from '../../src/core/model.ts';
 import type { Settings, Tags } from '../../src/core/settings.ts';
+import { Measures } from '../../src/measures.ts';
 import type { Snapshot } from '../../src/status.ts';
 
 export const NOW = 1_000_000;
@@ -37,6 +38,8 @@ export const settings = (change: Partial<Settings> = {}): Settings => ({
   primaryStopTimeoutMs: 0,
   maximumTimelinesHistory: 0,
   memberSlotsTtlMs: 1_800_000,
+  permanentSlots: [],
+  ignoreSlots: [],
   useSlots: true,
   usePgRewind: true,
   removeDataDirectoryOnRewindFailure: false,
@@ -102,6 +105,7 @@ export const view = (change: Partial<ClusterView> = {}): ClusterView => ({
   sync: { leader: 'n1', standbys: ['n3'], quorum: 0, modRevision: 5 },
   timelines: null,
   handover: null,
+  unconfirmed: null,
   problems: [],
   ...change,
 });
@@ -149,6 +153,7 @@ export const primarySql = (change: Partial<SqlFacts> = {}): SqlFacts => ({
   follows: false,
   synchronousStandbyNames: '',
   commitsWait: false,
+  waitingCommits: [],
   pendingRestart: [],
   ...change,
 });
@@ -209,6 +214,8 @@ export const primary = (change: Partial<Snapshot> = {}): Snapshot => ({
   failsafeActive: false,
   systemIdentifier: SYSTEM_IDENTIFIER,
   guard: { state: 'armed', pid: 7 },
+  watchdog: { state: 'off', failure: null },
+  measures: new Measures(),
   ...change,
 });
 

@@ -210,7 +210,7 @@ describe('access', () => {
     [null, true, 202],
     [['10.0.0.1'], true, 202],
   ])('from %j, members %s: %i', async (allowlist, includeMembers, status) => {
-    scene.access = { credentials: null, allowlist, includeMembers };
+    scene.access = { credentials: null, allowlist, includeMembers, clientCertificates: false };
     const answer = await ask('POST', '/reload');
     expect(answer.status).toBe(status);
     if (status === 403) expect(answer.text).toBe('Access is denied');
@@ -244,7 +244,12 @@ describe('POST /failsafe', () => {
 
   test('lets in by the allowlist alone: who is a member may not be known (C-3.6)', async () => {
     const listed = async (allowlist: readonly string[] | null): Promise<number> => {
-      scene.access = { credentials: null, allowlist, includeMembers: true };
+      scene.access = {
+        credentials: null,
+        allowlist,
+        includeMembers: true,
+        clientCertificates: false,
+      };
       return (await ask('POST', '/failsafe', body)).status;
     };
     expect(await listed(null)).toBe(200);

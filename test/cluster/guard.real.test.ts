@@ -209,6 +209,31 @@ describe('the guard', { timeout: TEST_MS }, () => {
     await rejoins(candidate);
   });
 
+  it('that is frozen with its daemon holds up nobody, though its PostgreSQL goes on writing', async () => {
+    const old = await cluster.healthy(DEADLINE_MS);
+    await guardIs(old, 'armed');
+    const port = old.postgresPort;
+    const writer = await SteadyWriter.start({ port, table: 'unstoppable' });
+    await old.query('CREATE TABLE flood (row int)');
+    // So much that no two looks at a standby find it in one place.
+    const flood = await old.connect({ statementMs: TEST_MS });
+    flood.on('error', () => undefined);
+    flood
+      .query('DO $$ BEGIN LOOP INSERT INTO flood VALUES (1); COMMIT; END LOOP; END $$')
+      .catch(() => undefined);
+    await writer.acknowledges(20);
+    const guard = guardOf(old);
+    old.pause();
+    process.kill(guard.pid, 'SIGSTOP');
+    await cluster.waitForPrimary({ not: old.name, deadlineMs: DEADLINE_MS });
+    // What no process can prevent: both have to be frozen for it.
+    await writer.acknowledges(20);
+    process.kill(guard.pid, 'SIGCONT');
+    old.resume();
+    await writer.stop();
+    await rejoins(old);
+  });
+
   it('is off in pause, and armed again afterwards', async () => {
     const primary = await cluster.healthy(DEADLINE_MS);
     const writer = await attached(primary, 'paused');

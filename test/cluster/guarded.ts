@@ -10,14 +10,22 @@ const DEADLINE_MS = 45_000;
 /** Seconds in which a daemon comes back also on a busy machine: after that its PostgreSQL is fenced. */
 export const LONG_TTL = 40;
 
-/** Another ttl (seconds), and the leader key under a lease of that. */
+interface Proven {
+  readonly tenure: { readonly lease: { readonly time_left_ms: number | null } };
+}
+
+/** Another ttl (seconds), the leader key under a lease of that, and the guard told of it. */
 export async function leaseOf(cluster: Cluster, primary: Node, ttl: number): Promise<void> {
   await primary.rest('/config', { method: 'PATCH', body: { ttl } });
   await waitFor(`a lease of ${ttl} s`, DEADLINE_MS, async (seen) => {
     const key = await cluster.etcd.get(`/service/${cluster.scope}/leader`);
     const left = key === undefined ? undefined : await cluster.etcd.leaseTimeLeftMs(key.lease);
-    seen(`${left} ms`);
-    return left !== undefined && left > ttl * 600 && left <= ttl * 1000;
+    // The key moves first. Until the daemon has proven that, the guard has the time of the old lease.
+    const { tenure } = (await primary.rest('/patroni')).json as Proven;
+    const proven = tenure.lease.time_left_ms ?? 0;
+    seen(`${left} ms, proven ${proven} ms`);
+    const inRange = (ms: number): boolean => ms > ttl * 600 && ms <= ttl * 1000;
+    return left !== undefined && inRange(left) && inRange(proven);
   });
 }
 

@@ -68,6 +68,30 @@ async function commits(node: Node, ms: number): Promise<boolean> {
   }
 }
 
+/** What the store has of commits that were given up while they waited (field D38). */
+async function unconfirmed(): Promise<number | undefined> {
+  const found = await cluster.etcd.get('/service/sync/tenure/unconfirmed');
+  return found && (JSON.parse(found.value) as { count?: number }).count;
+}
+
+/** The commits that wait are cancelled, and the store hears of each. */
+async function givenUp(primary: Node): Promise<void> {
+  const waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+  const cancelled = await waitFor('commits to cancel', DEADLINE_MS, async () => {
+    // Longer than two looks, so that all of them have been seen.
+    const rows = await primary.query<{ pid: number }>(
+      `SELECT pid ${waiting} AND state_change < now() - interval '2 s'`,
+    );
+    return rows.length > 0 ? rows : undefined;
+  });
+  for (const { pid } of cancelled) await primary.query('SELECT pg_cancel_backend($1)', [pid]);
+  await waitFor('the store to have them', DEADLINE_MS, async (seen) => {
+    const found = await unconfirmed();
+    seen(`${found} of ${cancelled.length}`);
+    return found !== undefined && found >= cancelled.length;
+  });
+}
+
 describe('priority mode', () => {
   it('names a standby as soon as one streams, and PostgreSQL waits for it', async () => {
     const primary = await cluster.healthy(DEADLINE_MS);
@@ -184,12 +208,18 @@ describe('priority mode', () => {
     });
     expect(await commits(primary, 3000)).toBe(false);
     expect((await sync())?.sync_standby).toBe(before?.sync_standby);
+    await givenUp(primary);
     await configure({ synchronous_mode_strict: null });
     await untilSync('nobody', (one) => one?.leader === primary.name && one.sync_standby === null);
     await waitFor('commits', DEADLINE_MS, () => commits(primary, 5000));
     for (const node of others) await node.start();
     await cluster.healthy(DEADLINE_MS);
     await untilSync('one again', (one) => !!one?.sync_standby);
+    await waitFor(
+      'D38: standbys to hold what was given up',
+      DEADLINE_MS,
+      async () => (await unconfirmed()) === undefined,
+    );
   });
 });
 

@@ -24,6 +24,8 @@ describe('what applies', () => {
       maximumLagOnFailover: 1_048_576,
       primaryStartTimeoutMs: 300_000,
       memberSlotsTtlMs: 1_800_000,
+      permanentSlots: [],
+      ignoreSlots: [],
       useSlots: true,
       usePgRewind: false,
       paused: false,
@@ -291,8 +293,8 @@ describe('what /config asks for in vain', () => {
   });
 
   it('is said', () => {
-    expect(effective({ slots: { a: {} } }).warnings).toEqual([
-      '/config slots is not supported yet: permanent slots are not created; slots that exist are left alone',
+    expect(effective({ slots: { a: { type: 'logical' } } }).warnings).toEqual([
+      '/config slots.a is not supported yet: logical slots are neither made nor carried over to a new leader',
     ]);
   });
 });

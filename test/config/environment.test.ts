@@ -112,8 +112,8 @@ describe('variables', () => {
   });
 
   it('of what is not supported give the same warning as the file', () => {
-    expect(load({ PATRONI_RESTAPI_CIPHERS: 'c' }).warnings[0]).toContain(
-      'restapi.ciphers is not supported yet',
+    expect(load({ PATRONI_LOG_LOGGERS: '{a: INFO}' }).warnings[0]).toContain(
+      'log.loggers is not supported yet',
     );
   });
 

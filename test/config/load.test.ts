@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseDocument } from 'yaml';
 import {
+  apiUrl,
   type Config,
   ConfigError,
   initialDynamicConfiguration,
@@ -10,8 +11,8 @@ import {
   postgresOptions,
   restOptions,
   secretsOf,
-  storeOptions,
 } from '../../src/config/index.ts';
+import { storeAddress } from '../../src/config/parts.ts';
 import { file, folder, MINIMAL } from './files.ts';
 
 const load = (text: string, environment: Record<string, string> = {}) =>
@@ -142,9 +143,6 @@ tags: {nofailover: maybe}
 
   it.each([
     ['bootstrap.dcs.standby_cluster', { host: 'other' }],
-    ['bootstrap.method', 'pgbackrest'],
-    ['watchdog.mode', 'required'],
-    ['restapi.certfile', '/cert.pem'],
     ['etcd3.srv', 'example.org'],
     ['etcd3.proxy', 'http://proxy:1'],
     ['citus.group', 1],
@@ -169,6 +167,8 @@ tags: {nofailover: maybe}
     ['bootstrap.dcs.synchronous_mode', 'off'],
     ['etcd3.use_proxies', false],
     ['watchdog.mode', 'off'],
+    ['watchdog.mode', 'required'],
+    ['watchdog.safety_margin', -1],
     ['postgresql.callbacks', {}],
     ['bootstrap.dcs.failsafe_mode', false],
   ])('does not include %s: %j, which asks for nothing', (path, value) => {
@@ -197,23 +197,6 @@ tags: {nofailover: maybe}
 
 describe('what is not acted on', () => {
   it.each([
-    ['restapi.ciphers', 'x', 'restapi.ciphers is not supported yet: '],
-    [
-      'watchdog.mode',
-      'automatic',
-      'watchdog is not supported yet: the hardware watchdog is not used',
-    ],
-    ['log.dir', '/var/log', 'log.dir is not supported yet: lines go to standard output'],
-    [
-      'postgresql.create_replica_methods',
-      ['pgbackrest', 'basebackup'],
-      'postgresql.create_replica_methods: pgbackrest is not supported yet: ',
-    ],
-    [
-      'bootstrap.dcs.slots',
-      { a: { type: 'physical' } },
-      'bootstrap.dcs.slots is not supported yet: ',
-    ],
     [
       'postgresql.use_slots',
       true,
@@ -251,21 +234,11 @@ describe('what is not acted on', () => {
 describe('what each part is told', () => {
   it('of etcd: every way to name its members', () => {
     const urls = (section: Record<string, unknown>): readonly string[] =>
-      storeOptions(load(withPath('etcd3', section)).config).urls;
+      storeAddress(load(withPath('etcd3', section)).config).urls;
     expect(urls({ hosts: 'a:1, b' })).toEqual(['http://a:1', 'http://b:2379']);
     expect(urls({ hosts: ['a:1', '[::1]:2'] })).toEqual(['http://a:1', 'http://[::1]:2']);
     expect(urls({ host: 'a', port: 5, protocol: 'https' })).toEqual(['https://a:5']);
     expect(urls({ url: 'https://a:7' })).toEqual(['https://a:7']);
-  });
-
-  it('of etcd: certificates, or which file is missing', () => {
-    const pem = file('PEM', 'ca.pem');
-    const options = (cacert: string) =>
-      storeOptions(load(withPath('etcd3', { url: 'https://a:7', cacert })).config);
-    expect(options(pem).tls.ca?.toString()).toBe('PEM');
-    expect(() => options('/nowhere/ca.pem')).toThrow(
-      /etcd3\.cacert:\n {2}\/nowhere\/ca\.pem cannot be read/,
-    );
   });
 
   it('of PostgreSQL', () => {
@@ -277,7 +250,6 @@ bootstrap:
 `);
     expect(postgresOptions(config)).toMatchObject({
       listen: '127.0.0.1,10.0.0.1:6000',
-      connectAddress: '127.0.0.1:6000',
       superuser: { username: 'postgres' },
       replication: { username: 'replicator', password: 'rep-secret' },
       initdb: [{ encoding: 'UTF8' }, 'data-checksums'],
@@ -288,10 +260,8 @@ bootstrap:
 
   it('of the REST API', () => {
     const { config } = load(withPath('restapi', { listen: '*:8008', connect_address: 'db1:8008' }));
-    expect(restOptions(config)).toEqual({
-      listen: { host: '', port: 8008 },
-      connect: { host: 'db1', port: 8008 },
-    });
+    expect(restOptions(config)).toEqual({ listen: { host: '', port: 8008 } });
+    expect(apiUrl(config)).toBe('http://db1:8008/patroni');
   });
 
   it('as secrets', () => {

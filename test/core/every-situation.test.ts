@@ -307,6 +307,13 @@ function* synchronousSituations(): Generator<Observation> {
 
 function* all(): Generator<Observation> {
   yield* situations();
+  const unconfirmed = { leader: 'n3', timeline: 0, lsn: 1, count: 1 };
+  for (const postgres of servers)
+    yield given.leader({ postgres, cluster: given.known(given.cluster({ unconfirmed })) });
+  const watchdogFailure = 'the watchdog /dev/watchdog cannot be used: EIO';
+  for (const postgres of servers) yield given.leader({ postgres, watchdogFailure });
+  for (const postgres of servers)
+    yield given.contender({ postgres, peers: [given.peer('n3', 5001)] });
   yield* synchronousSituations();
 }
 

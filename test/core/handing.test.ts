@@ -297,6 +297,9 @@ describe('the others', () => {
       peers: [given.peer('n3', 8000)],
     });
     const { why, steps } = decide(observation);
-    expect([why, steps]).toEqual([expect.stringContaining('n3 is ahead'), []]);
+    expect([why, steps]).toEqual([
+      expect.stringContaining('n3 is ahead'),
+      [{ do: 'follow', upstream: null }],
+    ]);
   });
 });

@@ -96,7 +96,7 @@ const cases: readonly {
     because: 'there is nobody to give the lease to',
   },
   {
-    given: 'a data directory that cannot be read any more',
+    given: 'D67: a data directory that cannot be read any more',
     observation: given.leader({
       postgres: given.stopped('in production', {
         dataDirectory: { kind: 'unreadable', why: 'EIO' },

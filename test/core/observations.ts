@@ -43,6 +43,8 @@ export const settings = (change: Partial<Settings> = {}): Settings => ({
   primaryStopTimeoutMs: 0,
   maximumTimelinesHistory: 0,
   memberSlotsTtlMs: 1_800_000,
+  permanentSlots: [],
+  ignoreSlots: [],
   useSlots: true,
   usePgRewind: true,
   removeDataDirectoryOnRewindFailure: false,
@@ -101,6 +103,7 @@ export const cluster = (change: Partial<ClusterView> = {}): ClusterView => ({
   failsafe: null,
   timelines: { claims: [[1, 'n1']], modRevision: 5 },
   handover: null,
+  unconfirmed: null,
   problems: [],
   ...change,
 });
@@ -146,6 +149,7 @@ export const primarySql = (change: Partial<SqlFacts> = {}): SqlFacts => ({
   follows: false,
   synchronousStandbyNames: '',
   commitsWait: false,
+  waitingCommits: [],
   pendingRestart: [],
   ...change,
 });
@@ -232,6 +236,7 @@ export const memory = (change: Partial<Memory> = {}): Memory => ({
   silence: HEARD,
   promotionRefused: null,
   withdrawingSince: null,
+  memberSlots: {},
   ...change,
 });
 
@@ -303,6 +308,7 @@ export const replica = (change: Partial<Observation> = {}): Observation => ({
   scheduledRestart: null,
   promise: null,
   stopping: false,
+  watchdogFailure: null,
   memory: memory({ lastRole: 'replica' }),
   ...change,
 });

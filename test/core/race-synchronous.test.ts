@@ -120,8 +120,8 @@ const priority: readonly Case[] = [
       sync: key({ standbys: ['n2', 'n3'] }),
       peers: [given.peer('n3', 5001)],
     }),
-    rule: 'campaign.race',
-    steps: [],
+    rule: 'campaign.stand-still',
+    steps: ['follow'],
     because: 'both hold everything, and what was read there stays readable',
   },
 ];

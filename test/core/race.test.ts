@@ -4,6 +4,8 @@ import { type Case, itDecides } from './decisions.ts';
 import * as given from './observations.ts';
 
 const race = ['campaign', 'startJob'];
+/** Receives nothing more. */
+const cut = given.running(given.standbySql('n1', { walReceiver: null }));
 
 const cases: readonly Case[] = [
   {
@@ -15,10 +17,45 @@ const cases: readonly Case[] = [
   },
   {
     given: 'D26: a peer has more WAL',
-    observation: given.contender({ peers: [given.peer('n3', 5001)] }),
+    observation: given.contender({ postgres: cut, peers: [given.peer('n3', 5001)] }),
     rule: 'campaign.race',
     steps: [],
     because: 'a lagging copy is not promoted while a better one lives',
+  },
+  {
+    given: 'a peer has more WAL, and the former leader still sends',
+    observation: given.contender({ peers: [given.peer('n3', 5001)] }),
+    rule: 'campaign.stand-still',
+    steps: ['follow'],
+    because: 'while positions move each finds the other one ahead, and nobody ever leads',
+  },
+  {
+    given: 'nobody has more, and the former leader still sends',
+    observation: given.contender(),
+    rule: 'campaign.race',
+    steps: race,
+    because: 'a promotion ends the receiver anyway',
+  },
+  {
+    given: 'more WAL than this node may lack, and the former leader still sends',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({ status: { optime: 9_000_000, slots: {}, retainSlots: [] } }),
+      ),
+      peers: [given.peer('n3', 5001)],
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'what it still receives may bring it within maximum_lag_on_failover',
+  },
+  {
+    given: 'a peer with more WAL, while the former leader is seen alive',
+    observation: given.contender({
+      peers: [given.peer('n3', 5001), given.peer('n1', 5002, { inRecovery: false })],
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because: 'it takes its key back, or stops by itself',
   },
   {
     given: 'D26: this copy is far behind what the leader had',
@@ -30,6 +67,23 @@ const cases: readonly Case[] = [
     rule: 'campaign.race',
     steps: [],
     because: 'operators bounded the loss by maximum_lag_on_failover',
+  },
+  {
+    given: 'D52: every machine was rebooted at once, and only a copy that was behind is back',
+    observation: given.contender({
+      cluster: given.known(
+        given.leaderless({
+          members: [given.member('n2')],
+          status: { optime: 5000 + 50_000_000, slots: {}, retainSlots: [] },
+        }),
+      ),
+      peers: [],
+      memory: given.memory({ lastLeader: null, leaderlessSince: given.NOW - 600_000 }),
+    }),
+    rule: 'campaign.race',
+    steps: [],
+    because:
+      'however long nobody else comes, what was acknowledged is on a machine that may come back',
   },
   {
     given: 'three promotions of this node that failed',

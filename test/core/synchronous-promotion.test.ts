@@ -83,6 +83,7 @@ describe('what a primary remembers of its standbys', () => {
       now,
       given.running(given.primarySql(sql)),
       given.known(given.cluster()),
+      'n1',
     );
 
   it('how long commits wait, and when each standby last moved', () => {
@@ -106,12 +107,12 @@ describe('what a primary remembers of its standbys', () => {
     const cluster = given.known(given.cluster());
     const before = { ...alive, ...inForce('"n2"') };
     expect(
-      rememberStreaming(before, 1, given.stopped('in production'), cluster).inForce,
+      rememberStreaming(before, 1, given.stopped('in production'), cluster, 'n1').inForce,
     ).toBeNull();
     const standby = given.running(given.standbySql());
-    expect(rememberStreaming(before, 1, standby, cluster).primarySince).toBeNull();
+    expect(rememberStreaming(before, 1, standby, cluster, 'n1').primarySince).toBeNull();
     const silent = given.running(given.primarySql(), { sql: given.unknown('timeout') });
-    expect(rememberStreaming(before, 1, silent, cluster)).toBe(before);
+    expect(rememberStreaming(before, 1, silent, cluster, 'n1')).toBe(before);
   });
 
   it('members only, so that it cannot grow', () => {

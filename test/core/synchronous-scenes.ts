@@ -10,6 +10,7 @@ import type {
 } from '../../src/core/model.ts';
 import type { Settings } from '../../src/core/settings.ts';
 import type { StreamingMemory } from '../../src/core/streaming.ts';
+import { NO_WAITS } from '../../src/core/unconfirmed.ts';
 import * as given from './observations.ts';
 
 export const on: Partial<Settings> = { synchronousMode: 'on' };
@@ -52,6 +53,7 @@ export const alive: StreamingMemory = {
   syncUnsettled: false,
   waitingSince: null,
   standbys: {},
+  waits: NO_WAITS,
 };
 export const inForce = (names: string, lsn = 4000): Partial<StreamingMemory> => ({
   inForce: { names, lsn, ofUser: false },

@@ -1,6 +1,7 @@
 /** What a daemon must not start with: exit code 1, one message, nothing touched, nobody harmed. */
 import {
   chmodSync,
+  cpSync,
   mkdirSync,
   readdirSync,
   rmSync,
@@ -140,6 +141,20 @@ describe('the data directory', () => {
     writeFileSync(join(node.dataDir, '2025', 'holiday.jpg'), 'the only copy');
     const before = fingerprint(node.dataDir);
     await expectRefusal(node, [node.dataDir, /is not empty and has no PG_VERSION/]);
+    expect(fingerprint(node.dataDir)).toEqual(before);
+    expectNoServer(node);
+  });
+
+  test.each([
+    ['13', /was made by PostgreSQL 13, and .*postgres is PostgreSQL \d+ .*pg_upgrade/],
+    ['12', /PostgreSQL 12 is not supported: Tenure works with 13 to/],
+  ])('of PostgreSQL %s: nothing is removed', async (version, message) => {
+    const node = await newcomer(`of-${version}`);
+    const server = await PostgresServer.create(lab, { name: `old-${version}` });
+    cpSync(server.dataDir, node.dataDir, { recursive: true });
+    writeFileSync(join(node.dataDir, 'PG_VERSION'), `${version}\n`);
+    const before = fingerprint(node.dataDir);
+    await expectRefusal(node, [message]);
     expect(fingerprint(node.dataDir)).toEqual(before);
     expectNoServer(node);
   });

@@ -181,10 +181,6 @@ test('what is refused', async () => {
   await expect(forbidden.postgres.bootstrap(noProgress, never)).rejects.toThrow(
     'bootstrap.initdb: option pwfile',
   );
-  const method = await lab.node('m', { bootstrapMethod: 'wal_e' });
-  await expect(method.postgres.bootstrap(noProgress, never)).rejects.toThrow(
-    'bootstrap.method wal_e',
-  );
   const foreign = await lab.node('n');
   mkdirSync(foreign.dataDir);
   writeFileSync(join(foreign.dataDir, 'thesis.txt'), 'years');

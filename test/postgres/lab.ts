@@ -71,7 +71,6 @@ export class Lab {
       scope: 'lab',
       dataDir: join(this.folder, name),
       listen: `127.0.0.1:${port}`,
-      connectAddress: `127.0.0.1:${port}`,
       pgpassPath: join(this.folder, `${name}.pgpass`),
       superuser: { username: 'postgres', password: 'super secret' },
       replication: { username: 'replicator', password: "rep'l:\\secret" },
@@ -175,6 +174,8 @@ export function settings(more: Partial<ServerSettings> = {}): ServerSettings {
     recoveryConf: more.recoveryConf ?? {},
     useSlots: more.useSlots ?? true,
     synchronous: more.synchronous ?? false,
+    ...(more.byRole && { byRole: more.byRole }),
+    ...(more.making && { making: more.making }),
   };
 }
 

@@ -1,8 +1,18 @@
 /** The life of two servers: bootstrap, clone, stream, promote, rewind, follow. */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { caughtUp, granted, Lab, never, noProgress, primary, standby, streaming } from './lab.ts';
+import {
+  caughtUp,
+  granted,
+  Lab,
+  never,
+  noProgress,
+  primary,
+  settings,
+  standby,
+  streaming,
+} from './lab.ts';
 
 const lab = new Lab();
 afterAll(async () => await lab.close());
@@ -85,4 +95,45 @@ test('bootstrap, clone, stream, promote, rewind, follow', async () => {
   const moved = await b.postgres.observe({ searchWalEnd: false });
   expect(moved.sql).toMatchObject({ known: true, value: { walReceiver: { port: c.port } } });
   expect(await b.postgres.follow(upstream)).toBe(false);
+});
+
+test('D49: a rewind gets WAL that it needs and that is gone from the archive', async () => {
+  const archive = join(lab.folder, 'archive');
+  mkdirSync(archive);
+  const old = await primary(lab, 'd');
+  const heir = await standby(lab, 'e', old);
+  await caughtUp(heir, old);
+  expect(await heir.postgres.promote(2, 10_000, granted)).toBe(2);
+  await heir.postgres.checkpoint(5000);
+  // The old primary goes on for some segments, as one that was cut off would.
+  for (let round = 0; round < 3; round += 1) {
+    await lab.ask(old, `CREATE TABLE lost_${round} AS SELECT generate_series(1, 1000)`);
+    await lab.ask(old, 'SELECT pg_switch_wal()');
+  }
+  await old.postgres.checkpoint(5000);
+  await old.postgres.stop('fast', { becomeStandby: true, timeoutMs: 20_000 });
+  const wal = join(old.dataDir, 'pg_wal');
+  const segments = readdirSync(wal).filter((name) => /^[0-9A-F]{24}$/.test(name));
+  const { control } = await old.postgres.observe({ searchWalEnd: false });
+  const redo = control.known ? control.value.redoLsn : 0;
+  const last = `00000001${'0'.repeat(8)}${Math.floor(redo / 2 ** 24)
+    .toString(16)
+    .toUpperCase()
+    .padStart(8, '0')}`;
+  for (const segment of segments.filter((name) => name < last)) {
+    renameSync(join(wal, segment), join(archive, segment));
+  }
+  // Without an archive nothing can be done, and nothing is touched.
+  await expect(old.postgres.rewind(heir.upstream, noProgress)).rejects.toThrow(
+    /could not (?:open|find).*(?:WAL|pg_wal|file)/,
+  );
+  expect((await old.postgres.observe({ searchWalEnd: false })).interrupted).toBeNull();
+  await old.postgres.configure(
+    settings({ recoveryConf: { restore_command: `cp '${archive}/%f' '%p'` } }),
+  );
+  await old.postgres.rewind(heir.upstream, noProgress);
+  await old.postgres.start('standby', heir.upstream, 20_000, noProgress, never);
+  await streaming(old);
+  await caughtUp(old, heir);
+  expect(await lab.ask(old, "SELECT FROM pg_class WHERE relname LIKE 'lost%'")).toEqual([]);
 });

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pidOf } from '../../src/postgres/postmaster.ts';
 import { readProcess } from '../../src/postgres/proc.ts';
@@ -46,6 +47,8 @@ test('kill -9 of the postmaster: the orphan is seen and ended, and a start works
   expect(before.orphans).toBe(0);
   process.kill(postmasterPid(), 'SIGKILL');
   await until('the death is hinted', () => node.hints.some((why) => why.startsWith('postmaster')));
+  // The last word of the session's own backend may still come first.
+  await until('nobody answers', async () => (await look(node)).ready === 'no answer');
   const after = await look(node);
   expect(after).toMatchObject({
     postmaster: { kind: 'none' },
@@ -215,4 +218,57 @@ test('too many clients is a sign of life; a session that is kept still gets answ
   });
   await Promise.all(clients.map(async (client) => await client.end()));
   await node.postgres.configure(settings());
+});
+
+test('applications cannot take the last connections: an agent that has just begun gets in', async () => {
+  await node.postgres.stop('fast', { becomeStandby: false, timeoutMs: 20_000 });
+  await node.postgres.configure(settings({ parameters: { max_connections: '25' } }));
+  await start(node);
+  await lab.ask(node, 'CREATE ROLE app LOGIN');
+  const clients: Client[] = [];
+  for (let full = false; !full; ) {
+    const client = new Client({
+      port: node.port,
+      host: '127.0.0.1',
+      user: 'app',
+      database: 'postgres',
+    });
+    client.on('error', () => undefined);
+    await client.connect().then(
+      () => clients.push(client),
+      (error: { code?: string }) => {
+        expect(error.code).toBe('53300');
+        full = true;
+      },
+    );
+  }
+  expect((await look(lab.restarted(node))).sql.known).toBe(true);
+  await Promise.all(clients.map(async (client) => await client.end()));
+  await lab.ask(node, 'DROP ROLE app');
+  await node.postgres.configure(settings());
+});
+
+test('D65: a statement_timeout of the superuser does not reach our questions', async () => {
+  await lab.ask(node, "ALTER ROLE postgres SET statement_timeout = '1ms'");
+  try {
+    expect((await look(lab.restarted(node))).sql.known).toBe(true);
+  } finally {
+    await lab.ask(node, 'ALTER ROLE postgres RESET statement_timeout');
+  }
+});
+
+test('out of memory: the postmaster keeps its score, its children get the one that was asked for', async () => {
+  await node.postgres.stop('fast', { becomeStandby: false, timeoutMs: 20_000 });
+  const asked = { PG_OOM_ADJUST_FILE: '/proc/self/oom_score_adj', PG_OOM_ADJUST_VALUE: '321' };
+  Object.assign(process.env, asked);
+  try {
+    await start(node);
+  } finally {
+    for (const name of Object.keys(asked)) delete process.env[name];
+  }
+  const score = (pid: number | string): string =>
+    readFileSync(`/proc/${pid}/oom_score_adj`, 'utf8').trim();
+  const [backend] = await lab.ask(node, 'SELECT min(pid) AS pid FROM pg_stat_activity');
+  expect(score(Number(backend?.pid))).toBe('321');
+  expect(score(postmasterPid())).toBe(score('self'));
 });

@@ -8,7 +8,7 @@ import type { Schedule } from './schedule.ts';
 let loaded: Config | null = null;
 
 /** Read by the real code, once. */
-function baseConfig(): Config {
+export function baseConfig(): Config {
   if (loaded !== null) return loaded;
   const folder = mkdtempSync(join(tmpdir(), 'tenure-sim-'));
   const path = join(folder, 'node.yml');

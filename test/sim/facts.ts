@@ -104,6 +104,7 @@ function sqlOf(machine: Machine): Known<SqlFacts> {
       follows: inRecovery && disk.upstream !== null,
       synchronousStandbyNames: server.commits.names,
       commitsWait: server.commits.wait,
+      waitingCommits: [],
       slots: [...disk.slots].map(([name, restartLsn]) => ({
         name,
         type: 'physical' as const,

@@ -327,6 +327,7 @@ function viewOf(values: Readonly<Record<string, unknown>>): ClusterView {
     failsafe: null,
     timelines: null,
     handover: null,
+    unconfirmed: null,
     problems: [],
   };
 }

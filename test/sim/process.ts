@@ -125,11 +125,13 @@ export class SimClock implements Clock {
 
   /** As the real one: a timer of the operating system does not run while the machine is suspended. */
   after(ms: number, call: () => void): () => void {
-    let before = this.#machine.suspendedMs;
+    const began = this.now();
+    const before = this.#machine.suspendedMs;
     const due = (): void => {
-      const slept = this.#machine.suspendedMs - before;
-      before = this.#machine.suspendedMs;
-      if (slept > 0) cancel = this.#deliver(slept, due);
+      const slept = (this.#machine.suspendedMs - before) * this.#rate;
+      const left = slept === 0 ? 0 : ms - (this.now() - began - slept);
+      // What is left after a suspend is no whole number of anything.
+      if (left > 1e-6) cancel = this.#deliver(left, due);
       else call();
     };
     let cancel = this.#deliver(ms, due);

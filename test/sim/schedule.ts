@@ -149,12 +149,9 @@ const TIMINGS: readonly (Timing & { readonly weight: number })[] = [
   { ttl: 30, loop_wait: 10, retry_timeout: 10, weight: 1 },
 ];
 
-/**
- * Shares of schedules in these modes. Failsafe mode has an open finding (docs/simulation.md): its schedules
- * are played with --modes until that is settled.
- */
-const FAILSAFE = 0;
-const SYNCHRONOUS = 0.02;
+/** Shares of schedules in these modes. */
+const FAILSAFE = 0.05;
+const SYNCHRONOUS = 0.04;
 
 /** When the cluster has surely been set up, virtual ms. */
 const SETTLED_MS = 15_000;

@@ -54,6 +54,26 @@ describe('virtual time', () => {
   });
 });
 
+describe('a machine that is suspended', () => {
+  it('takes its sleep off a timer that was running, once, and not off an instant', async () => {
+    const scheduler = new Scheduler();
+    const process = new DaemonProcess(scheduler);
+    const asleep = { suspendedMs: 0, wallOffset: 0 };
+    const clock = new SimClock(process, scheduler, 1, asleep);
+    const seen: string[] = [];
+    // Due during the sleep, and after it.
+    for (const ms of [50, 1000]) clock.after(ms, () => seen.push(`after ${ms}: ${scheduler.now}`));
+    clock.at(clock.now() + 60, () => seen.push(`at: ${scheduler.now}`));
+    scheduler.at(20, () => process.stop('suspend'));
+    scheduler.at(520, () => {
+      asleep.suspendedMs += 500;
+      process.goOn('suspend');
+    });
+    await scheduler.run(() => false);
+    expect(seen).toEqual(['after 50: 550', 'at: 610', 'after 1000: 1500']);
+  });
+});
+
 describe('chance', () => {
   it('is the same for the same seed, and evenly spread', () => {
     const one = new Random('seed');

@@ -23,8 +23,8 @@ describe('the whole agent in virtual time', () => {
     const path = join(folder, 'ledger.jsonl');
     const which = ['--schedules', String(SCHEDULES), '--seed', 'test'];
     const { stdout, stderr, exitCode } = await execa(
-      process.execPath,
-      ['scripts/sim.ts', ...which, '--ledger', path, '--out', folder],
+      'nice',
+      ['-n', '19', process.execPath, 'scripts/sim.ts', ...which, '--ledger', path, '--out', folder],
       { cwd: ROOT, reject: false },
     );
     process.stdout.write(`${stdout}\n`);

@@ -239,9 +239,11 @@ export class Server {
   /** SIGKILL to the postmaster; `orphans` of its backends do not notice. */
   killPostmaster(orphans: number): void {
     if (!this.alive) return;
-    const wasPrimary = this.state === 'primary';
+    // A stop ends the clients first: while it waits for walsenders, nobody is left who could write.
+    const hadClients =
+      this.state === 'primary' && this.#world.scheduler.now < this.#clientsUntil && !this.shutDown;
     this.#end('the postmaster was killed');
-    if (!wasPrimary || orphans === 0) return;
+    if (!hadClients || orphans === 0) return;
     this.orphans = orphans;
     this.#orphansWrite();
   }

@@ -16,8 +16,10 @@ import { decodeMember, decodeTags, encodeMember } from '../../src/store/members.
 import {
   decodeClaims,
   decodeHandover,
+  decodeUnconfirmed,
   encodeClaims,
   encodeHandover,
+  encodeUnconfirmed,
 } from '../../src/store/ours.ts';
 import { decodeView } from '../../src/store/view.ts';
 
@@ -136,6 +138,12 @@ describe('properties', () => {
             modRevision: 7,
           });
           expect(decodeClaims(kv('c', encodeClaims(claims)), ignore)?.claims).toEqual(claims);
+          for (const [number] of claims) {
+            const unconfirmed = { leader, timeline: number, lsn: number, count: number };
+            const written = encodeUnconfirmed(unconfirmed);
+            expect(decodeUnconfirmed(kv('u', written), ignore)).toEqual(unconfirmed);
+          }
+          expect(decodeUnconfirmed(kv('u', encodeUnconfirmed(null)), ignore)).toBeNull();
         },
       ),
     );

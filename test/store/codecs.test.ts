@@ -292,6 +292,7 @@ describe('what cannot be read is reported and not absent', () => {
       [keys.config, '[1'],
       [keys.timeline, '[[4,"n1"],"x"]'],
       [keys.handover, 'x'.repeat(200)],
+      [keys.unconfirmed, '{"leader":"n1","timeline":1,"lsn":5,"count":0}'],
       [keys.sync, '{'],
       [`${keys.members}n1`, '\u0000'],
     ]),
@@ -303,12 +304,13 @@ describe('what cannot be read is reported and not absent', () => {
     expect(view.config).toMatchObject({ kind: 'garbage', text: '[1' });
     expect(view.timelines).toEqual({ claims: [[4, 'n1']], modRevision: 7 });
     expect(view.handover).toMatchObject({ leader: '', floorLsn: null });
+    expect(view.unconfirmed).toBeNull();
     expect(view.sync).not.toBeNull();
     expect(view.members).toHaveLength(1);
   });
 
   test('one line for each key: which, what was found, what is allowed', () => {
-    expect(view.problems).toHaveLength(7);
+    expect(view.problems).toHaveLength(8);
     expect(view.problems).toContain('config: found "[1", allowed: a JSON object');
     for (const line of view.problems) {
       expect(line).toMatch(/^[a-z/0-9]+: found ".*", allowed: .+$/);

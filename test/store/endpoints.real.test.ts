@@ -199,7 +199,7 @@ describe('three members', () => {
     });
   });
 
-  test('the watch moves on when its member freezes, and when it dies', async () => {
+  test('the watch moves on when its member freezes, when it dies, and over a compaction', async () => {
     const etcd = await Etcd.start(lab, 3);
     const store = connect({ urls: etcd.urls });
     const put = (key: string): Promise<unknown> =>
@@ -221,8 +221,14 @@ describe('three members', () => {
     };
     etcd.member(0).pause();
     await stillSeen('frozen');
+    // While a member is away, all that it has not told the watch becomes history that nobody keeps.
+    const { revision } = await store.range('/w/', CALL);
+    await etcd.etcdctl(['compact', '--physical', String(revision)], etcd.member(2));
+    await stillSeen('compacted');
     etcd.member(0).resume();
     await etcd.ready();
+    await etcd.etcdctl(['defrag']);
+    await stillSeen('defragmented');
     await etcd.member(1).kill();
     await stillSeen('dead');
     watch.stop();

@@ -51,6 +51,18 @@ export const WAITS: readonly Listed[] = [
     "the guard's sign of life: one that is stopped says nothing, and must be noticed",
     'the life of the daemon',
   ],
+  [
+    'src/fence/fence.ts',
+    'LOOK_MS',
+    'the end of a PostgreSQL that was stopped: a postmaster that is not our child tells nobody',
+    'the reset of the machine, which it is to avert',
+  ],
+  [
+    'src/fence/watchdog-keeper.ts',
+    'device.timeoutMs / 4',
+    'the next keep-alive of a device that nothing turns off',
+    'it is what it is kept alive by',
+  ],
   ['src/postgres/knock.ts', 'timeoutMs', 'nothing: a deadline', 'once per knock'],
   ['src/postgres/upstreams.ts', 'keepMs', 'nothing: the end of a kept connection', 'once'],
   [
@@ -168,6 +180,7 @@ export const WAKE_UPS: readonly Listed[] = [
     'the walreceiver to be gone after the reload: its end has no event',
     'once per vacancy',
   ],
+  ['campaign.stand-still', 'PROMISE_MS', 'as above', 'once per vacancy'],
   [
     'lead.steady',
     'upkeep(s)',
@@ -235,6 +248,8 @@ export const WAKE_UPS: readonly Listed[] = [
   ['lead.unproven', 'SOON_MS', 'the renewal to be proven, which is a hint', "the lease's deadline"],
   ['lead.promote', 'SOON_MS', STORE, STORE_BOUND],
   ['lead.promote', 'SOON_MS', JOB, JOB_BOUND],
+  ['lead.watchdog', 'SOON_MS', JOB, JOB_BOUND],
+  ['lead.unconfirmed', 'SOON_MS', STORE, STORE_BOUND],
   ['lead.hung', 'SOON_MS', 'the killed processes to be gone', 'the kernel; it is killed again'],
   ['lead.give-up', 'SOON_MS', STORE, STORE_BOUND],
   ['lead.crash-loop', 'SOON_MS', STORE, STORE_BOUND],
@@ -272,6 +287,7 @@ export const SHORT_CONSTANTS: Readonly<Record<string, Readonly<Record<string, st
     DIRECTORY_MS: 'deadline for one look at the data directory',
     LOOK_MS: 'see WAITS',
   },
+  'src/fence/fence.ts': { LOOK_MS: 'see WAITS' },
   'src/runtime.ts': {
     FRESH_MS: 'age up to which a look counts as fresh',
     SETTLED_MS: 'see WAITS',
@@ -288,6 +304,7 @@ export const SHORT_CONSTANTS: Readonly<Record<string, Readonly<Record<string, st
   },
   'src/core/silence.ts': { SILENT_LOOK_MS: 'see WAKE_UPS' },
   'src/core/unfit.ts': { SOON_MS: 'see WAKE_UPS' },
+  'src/core/watchdog.ts': { ROOM_MS: 'arithmetic of a deadline' },
   'src/core/withdrawing.ts': { SOON_MS: 'see WAKE_UPS' },
   'src/postgres/synchronous.ts': { LOOK_MS: 'see WAITS' },
   'src/core/following.ts': { SOON_MS: 'see WAKE_UPS' },

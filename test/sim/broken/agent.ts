@@ -10,8 +10,8 @@ export const agentVariants: readonly Variant[] = [
     edits: [
       {
         file: 'src/runtime.ts',
-        find: 'if (!policy.settings.paused) this.#fence.arm(deadline, ttlMs);',
-        replace: 'void deadline, ttlMs;',
+        find: 'if (policy.settings.paused) return;',
+        replace: 'if (policy.settings.paused || deadline > 0) return;',
       },
     ],
   },

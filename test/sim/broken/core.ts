@@ -99,8 +99,8 @@ export const coreVariants: readonly Variant[] = [
       },
       {
         file: 'src/runtime.ts',
-        find: 'if (!policy.settings.paused) this.#fence.arm(deadline, ttlMs);',
-        replace: 'void deadline, ttlMs;',
+        find: 'if (policy.settings.paused) return;',
+        replace: 'if (policy.settings.paused || deadline > 0) return;',
       },
     ],
   },

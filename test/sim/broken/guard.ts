@@ -47,9 +47,8 @@ export const guardVariants: readonly Variant[] = [
       },
       {
         file: 'src/runtime.ts',
-        find: 'if (!policy.settings.paused) this.#fence.arm(deadline, ttlMs);',
-        replace:
-          'if (!policy.settings.paused && !this.#stopRequested) this.#fence.arm(deadline, ttlMs);',
+        find: 'if (policy.settings.paused) return;',
+        replace: 'if (policy.settings.paused || this.#stopRequested) return;',
       },
     ],
   },
