@@ -86,7 +86,7 @@ if [ -n "$own" ]; then
   debian=$images/debian
   node=$images/node
   if ! docker image inspect "$node" > /dev/null 2>&1; then
-    stand_in_debian "$debian"
+    stand_in_debian "$debian" trixie
     stand_in_node "$node" "$debian"
     say "made stand-ins for the public base images"
   fi
