@@ -31,7 +31,7 @@ import { Measures } from './measures.ts';
 import { HttpPeers, type PeerAccess } from './peers.ts';
 import { Policy } from './policy.ts';
 import { Callbacks } from './postgres/callbacks.ts';
-import { LocalPostgres } from './postgres/local.ts';
+import { LocalPostgres, readUsers } from './postgres/local.ts';
 import type { Log } from './postgres/options.ts';
 import { toolCounts } from './postgres/run.ts';
 import { localScripts } from './postgres/scripts.ts';
@@ -72,7 +72,7 @@ export class Daemon {
   #access: Access;
   #api: ApiServer | null = null;
 
-  /** @throws ConfigError a certificate or key cannot be used */
+  /** @throws ConfigError, PostgresError a certificate or key cannot be used */
   constructor(config: Config, say: Say) {
     const clock = this.#clock;
     this.#config = config;
@@ -237,13 +237,16 @@ export class Daemon {
    * A local file that has been read again (SIGHUP): everything that it names is looked at before any
    * of it is applied.
    * @returns what applies it
-   * @throws ConfigError a certificate or key cannot be used: all stays as it was
+   * @throws ConfigError, PostgresError a certificate or key cannot be used: all stays as it was
    */
   prepare(config: Config): () => Promise<void> {
     const tls = readTls(config);
+    const users = postgresOptions(config);
+    readUsers(users);
     return async () => {
       for (const warning of tls.warnings) this.#say('warning', warning);
       this.#renew(config, tls);
+      this.#postgres.changeUsers(users);
       this.#policy.reload(config);
       await this.#runtime.applyPolicy();
       this.#runtime.hint('reload');

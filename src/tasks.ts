@@ -15,7 +15,9 @@ import {
 } from './config/index.ts';
 import { dataVersion } from './postgres/connect.ts';
 import { takeInventory } from './postgres/inventory.ts';
+import { readUsers } from './postgres/local.ts';
 import { parseListen, placesOf } from './postgres/options.ts';
+import { PostgresError } from './postgres/postgres.ts';
 import { Tools } from './postgres/tools.ts';
 
 export interface ValidateOptions {
@@ -33,8 +35,9 @@ export async function validate(
   let found: readonly string[];
   try {
     found = [...warnings, ...readTls(config).warnings];
+    readUsers(postgresOptions(config));
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof ConfigError || error instanceof PostgresError)) throw error;
     process.stderr.write(`tenure: ${error.message}\n`);
     return 1;
   }

@@ -37,6 +37,7 @@ const LAYERS: readonly {
     name: 'base',
     of: (file) =>
       [
+        'src/certificates.ts',
         'src/clock.ts',
         'src/version.ts',
         'src/log.ts',

@@ -62,8 +62,9 @@ export const storageGuards: readonly Guard[] = [
     test: 'test/postgres/elsewhere.real.test.ts',
     name: 'killed again and again',
     file: 'src/postgres/clone.ts',
-    guard: '    await emptyParts(marker.elsewhere ?? []);\n',
-    without: '',
+    guard:
+      '=> {\n    await emptyInPlace(places);\n    await emptyParts(marker.elsewhere ?? []);\n  };',
+    without: '=> {\n    await emptyInPlace(places);\n  };',
     real: true,
   },
   {

@@ -1,6 +1,6 @@
 /** A whole cluster in a lab: etcd, nodes with their daemons, HAProxy. */
 import { z } from 'zod';
-import { Etcd } from './etcd.ts';
+import { Etcd, type EtcdOptions } from './etcd.ts';
 import { HAProxy } from './haproxy.ts';
 import type { Lab } from './lab.ts';
 import { Node, type NodeOptions } from './node.ts';
@@ -14,6 +14,8 @@ export interface ClusterOptions
   readonly nodes?: number;
   /** Number of etcd members; default 1. */
   readonly etcd?: 1 | 3;
+  /** Certificates and arguments of etcd. */
+  readonly etcdOptions?: Omit<EtcdOptions, 'place'>;
   /** Where a member (n1, …, e1, …) runs; default: on the loopback. */
   readonly place?: (name: string) => Place;
   /** Default true. */
@@ -65,7 +67,7 @@ export class Cluster {
     const { nodes: count = 3, etcd: members = 1, haproxy: proxied = true } = options;
     const scope = options.scope ?? 'demo';
     const place = options.place ?? (() => LOOPBACK);
-    const etcd = await Etcd.start(lab, members, place);
+    const etcd = await Etcd.start(lab, members, { place, ...options.etcdOptions });
     const nodes: Node[] = [];
     for (let number = 1; number <= count; number += 1) {
       const name = `n${number}`;

@@ -1,7 +1,9 @@
 /** etcd for a lab: one or three members, each of which can be stopped, killed, frozen and thawed. */
 import { join } from 'node:path';
+import type { Certificate } from './certificates.ts';
 import type { Lab, LabProcess } from './lab.ts';
 import { LOOPBACK, type Place } from './place.ts';
+import { ask, type Trust } from './rest.ts';
 import { run } from './run.ts';
 import { waitFor } from './wait.ts';
 
@@ -21,6 +23,7 @@ export class EtcdMember {
   readonly #lab: Lab;
   readonly #dataDir: string;
   readonly #place: Place;
+  readonly #security: EtcdSecurity | undefined;
   #arguments: readonly string[] = [];
   #process: LabProcess | undefined;
 
@@ -30,7 +33,9 @@ export class EtcdMember {
     clientPort: number,
     peerPort: number,
     place: Place = LOOPBACK,
+    security?: EtcdSecurity,
   ) {
+    this.#security = security;
     this.#lab = lab;
     this.name = name;
     this.clientPort = clientPort;
@@ -45,7 +50,7 @@ export class EtcdMember {
   }
 
   get url(): string {
-    return `http://${this.host}`;
+    return `${this.#security === undefined ? 'http' : 'https'}://${this.host}`;
   }
 
   get peerUrl(): string {
@@ -77,6 +82,7 @@ export class EtcdMember {
       '--logger=zap',
       '--log-outputs=stderr',
       '--log-level=warn',
+      ...tlsArguments(this.#security),
       ...this.#arguments,
     ];
     const options = { name: `etcd-${this.name}`, cwd: this.#dataDir, env: { ETCDCTL_API: '3' } };
@@ -105,39 +111,70 @@ export class EtcdMember {
 
   async isHealthy(): Promise<boolean> {
     try {
-      const response = await fetch(`${this.url}/health`, { signal: AbortSignal.timeout(500) });
-      return (await response.text()).includes('true');
+      const trust = this.#security;
+      const { text } = await ask(`${this.url}/health`, { deadlineMs: 500, trust });
+      return text.includes('true');
     } catch {
       return false;
     }
   }
 }
 
+/** How clients get in; members talk to each other in plain text. */
+export interface EtcdSecurity extends Trust {
+  /** What clients have to show a certificate of `authority` for. */
+  readonly server: Certificate;
+  readonly client: Certificate;
+}
+
+function tlsArguments(security: EtcdSecurity | undefined): readonly string[] {
+  if (security === undefined) return [];
+  const { authority, server } = security;
+  return [
+    '--client-cert-auth',
+    `--trusted-ca-file=${authority}`,
+    `--cert-file=${server.certfile}`,
+    `--key-file=${server.keyfile}`,
+  ];
+}
+
+export interface EtcdOptions {
+  readonly place?: (name: string) => Place;
+  readonly security?: EtcdSecurity | undefined;
+  /** Further arguments of each member. */
+  readonly arguments?: readonly string[];
+}
+
 export class Etcd {
   readonly members: readonly EtcdMember[];
+  readonly #security: EtcdSecurity | undefined;
+  /** `name:password` of the user that the lab asks as, once there are users. */
+  #user: string | undefined;
 
-  private constructor(members: readonly EtcdMember[]) {
+  private constructor(members: readonly EtcdMember[], security: EtcdSecurity | undefined) {
     this.members = members;
+    this.#security = security;
   }
 
   /** Starts one or three members and waits until all are healthy. */
   static async start(
     lab: Lab,
     size: 1 | 3 = 1,
-    place: (name: string) => Place = () => LOOPBACK,
+    { place = () => LOOPBACK, security, arguments: more = [] }: EtcdOptions = {},
   ): Promise<Etcd> {
     const members: EtcdMember[] = [];
     for (let number = 1; number <= size; number += 1) {
       const name = `e${number}`;
-      members.push(new EtcdMember(lab, name, await lab.port(), await lab.port(), place(name)));
+      const ports = [await lab.port(), await lab.port()] as const;
+      members.push(new EtcdMember(lab, name, ...ports, place(name), security));
     }
     const cluster = members.map((one) => `${one.name}=${one.peerUrl}`).join(',');
-    const extra = (await knowsUnsafeNoFsync()) ? ['--unsafe-no-fsync'] : [];
+    const extra = [...((await knowsUnsafeNoFsync()) ? ['--unsafe-no-fsync'] : []), ...more];
     for (const member of members) {
       member.configure(cluster, extra);
       await member.start();
     }
-    const etcd = new Etcd(members);
+    const etcd = new Etcd(members, security);
     await etcd.ready();
     return etcd;
   }
@@ -191,9 +228,26 @@ export class Etcd {
   /** Runs etcdctl, on the given member or on all of them. */
   etcdctl(args: readonly string[], member?: EtcdMember, input?: string): Promise<string> {
     const endpoints = member?.url ?? this.urls.join(',');
-    const command = ['etcdctl', `--endpoints=${endpoints}`, '--command-timeout=5s', ...args];
+    const { authority, client } = this.#security ?? {};
+    const command = [
+      'etcdctl',
+      `--endpoints=${endpoints}`,
+      '--command-timeout=5s',
+      ...(authority === undefined ? [] : [`--cacert=${authority}`]),
+      ...(client === undefined ? [] : [`--cert=${client.certfile}`, `--key=${client.keyfile}`]),
+      ...(this.#user === undefined ? [] : [`--user=${this.#user}`]),
+      ...args,
+    ];
     const env = { ETCDCTL_API: '3' };
     return run(command, input === undefined ? { env } : { env, input });
+  }
+
+  /** From now on nobody gets in without a user: `root` with this password, whom the lab asks as too. */
+  async demandUsers(password: string): Promise<void> {
+    await this.etcdctl(['user', 'add', `root:${password}`]);
+    await this.etcdctl(['user', 'grant-role', 'root', 'root']);
+    await this.etcdctl(['auth', 'enable']);
+    this.#user = `root:${password}`;
   }
 
   /** All keys that begin with `prefix`, by name. */

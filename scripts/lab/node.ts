@@ -8,6 +8,7 @@ import { CHECKOUT, type Exit, type Lab, type LabProcess } from './lab.ts';
 import { LOOPBACK, type Place } from './place.ts';
 import { ACCOUNTS, type ConnectOptions, connect, query } from './postgres.ts';
 import { killAllIn, type ProcessId, processesIn, signalProcess } from './processes.ts';
+import { ask, material, type Trust } from './rest.ts';
 
 /** The daemon of this checkout; the configuration file is added as last argument. */
 export const TENURE: readonly string[] = [join(CHECKOUT, 'bin', 'tenure')];
@@ -25,6 +26,8 @@ export interface NodeOptions {
   readonly daemon?: readonly string[];
   /** Environment of the daemon, beside a small default one. */
   readonly env?: Readonly<Record<string, string>>;
+  /** See {@link Node.trust}. */
+  readonly trust?: Trust;
   /** Replaces parts of the default `bootstrap.dcs` (ttl 5, loop_wait 1, retry_timeout 2, …), merged in depth. */
   readonly dcs?: Json;
   /** Replaces parts of the configuration, merged in depth. */
@@ -54,6 +57,8 @@ export class Node {
   readonly address: string;
   readonly restPort: number;
   readonly postgresPort: number;
+  /** With it PostgreSQL is asked over TLS, and the REST API where it speaks https. */
+  readonly trust: Trust | undefined;
   /** The configuration as written to configFile; change it with {@link configure}. */
   config: Json;
   readonly #lab: Lab;
@@ -75,6 +80,7 @@ export class Node {
     this.postgresPort = postgresPort;
     this.#daemonCommand = options.daemon ?? TENURE;
     this.#env = options.env ?? {};
+    this.trust = options.trust;
     this.config = merge(this.#defaults(options), options.config ?? {});
   }
 
@@ -225,22 +231,29 @@ export class Node {
 
   /** One request to the daemon's REST interface; throws when there is no answer in time. */
   async rest(path: string, options: RestOptions = {}): Promise<RestAnswer> {
-    const response = await fetch(`http://${this.address}:${this.restPort}${path}`, {
-      method: options.method ?? 'GET',
-      signal: AbortSignal.timeout(options.deadlineMs ?? 2000),
-      ...(options.body === undefined
-        ? {}
-        : {
-            body: JSON.stringify(options.body),
-            headers: { 'content-type': 'application/json' },
-          }),
+    const { body, ...others } = options;
+    const scheme = this.#speaksTls() ? 'https' : 'http';
+    const { status, text } = await ask(`${scheme}://${this.address}:${this.restPort}${path}`, {
+      ...others,
+      trust: this.trust,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const text = await response.text();
-    return { status: response.status, text, json: parsed(text) };
+    return { status, text, json: parsed(text) };
+  }
+
+  #speaksTls(): boolean {
+    const { restapi } = this.config as { readonly restapi?: { readonly certfile?: unknown } };
+    return restapi?.certfile !== undefined;
   }
 
   connect(options: Partial<ConnectOptions> = {}): Promise<pg.Client> {
-    return connect({ ...options, host: this.address, port: this.postgresPort });
+    return connect({ ...this.#place(), ...options });
+  }
+
+  #place(): ConnectOptions {
+    const { trust } = this;
+    const ssl = trust === undefined ? {} : { ssl: material(trust) };
+    return { ...ssl, host: this.address, port: this.postgresPort };
   }
 
   /** One statement on a connection of its own. */
@@ -248,7 +261,7 @@ export class Node {
     sql: string,
     values: readonly unknown[] = [],
   ): Promise<Row[]> {
-    return query<Row>({ host: this.address, port: this.postgresPort }, sql, values);
+    return query<Row>(this.#place(), sql, values);
   }
 }
 

@@ -25,6 +25,7 @@ export interface ConnectOptions {
   /** Milliseconds for each statement; default 10000. */
   readonly statementMs?: number;
   readonly applicationName?: string;
+  readonly ssl?: pg.ClientConfig['ssl'];
 }
 
 /** A connection with deadlines, whose loss ends no process. */
@@ -40,6 +41,7 @@ export async function connect(options: ConnectOptions): Promise<pg.Client> {
     statement_timeout: statementMs,
     query_timeout: statementMs + 200,
     application_name: options.applicationName ?? 'lab',
+    ...(options.ssl === undefined ? {} : { ssl: options.ssl }),
   });
   client.on('error', () => {});
   try {

@@ -11,7 +11,7 @@ export class ConfigError extends Error {
 }
 
 /** Last part of a path that names a secret: its value never appears in a message. */
-const SECRET_NAME = /password|passphrase|secret|token/i;
+const SECRET_NAME = /password|passphrase|secret|token(?!s$)/i;
 
 export function isSecretPath(path: readonly PropertyKey[]): boolean {
   return path.some((part) => SECRET_NAME.test(String(part)));

@@ -53,6 +53,7 @@ export function postgresOptions(config: Config) {
     ...given('binDir', postgresql.bin_dir),
     binNames: named(postgresql.bin_name),
     listen: listenText(postgresql.listen),
+    connectAddress: addressText(postgresql.connect_address),
     stateDir: config.tenure.state_dir,
     pgpassPath: postgresql.pgpass,
     superuser: credentials(superuser),

@@ -65,7 +65,8 @@ function defaultsOf(node: SchemaNode, filled: Tree, written: Tree): Tree {
       }
       if (said !== undefined) return [];
       const seconds = below.allowed?.startsWith('seconds') === true;
-      return [[key, seconds ? Number(value) / 1000 : value]];
+      // -1 stands for what another value decides.
+      return [[key, seconds && value !== -1 ? Number(value) / 1000 : value]];
     }),
   );
 }

@@ -1,12 +1,14 @@
 /** The certificates in force, cut for each part. Read at start and again at each reload. */
-import { type TlsNames, tlsName } from '../tls.ts';
 import {
+  CertificateError,
   checkContext,
   type OwnCertificate,
   readAuthority,
   readOwnCertificate,
   validity,
-} from './certificates.ts';
+} from '../certificates.ts';
+import { type TlsNames, tlsName } from '../tls.ts';
+import { ConfigError } from './errors.ts';
 import type { Config } from './load.ts';
 import { type StoreOptions, storeAddress } from './parts.ts';
 
@@ -38,6 +40,15 @@ const CTL_OR_REST = { certificate: 'certfile', key: 'keyfile', password: 'keyfil
 
 /** @throws ConfigError a file cannot be read, or what is in it cannot be used */
 export function readTls(config: Config, now = new Date()): TlsInForce {
+  try {
+    return read(config, now);
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    throw new ConfigError(error.key, [error.what], { cause: error });
+  }
+}
+
+function read(config: Config, now: Date): TlsInForce {
   const { restapi, ctl, etcd3 } = config;
   const rest = restTls(config);
   const peers = peerTls(config);

@@ -178,11 +178,15 @@ export function duration(minimumSeconds: number) {
 
 /** Milliseconds before the end of the lease; -1: half of ttl. */
 export function safetyMargin() {
-  return scalar('seconds, or -1 for half of ttl', (value) => {
-    if (Number(value) === -1) return -1;
-    const parsed = parseDuration(value);
-    return parsed !== undefined && parsed >= 0 ? parsed : undefined;
-  });
+  return scalar(
+    'seconds, or -1 for half of ttl',
+    (value) => {
+      if (Number(value) === -1) return -1;
+      const parsed = parseDuration(value);
+      return parsed !== undefined && parsed >= 0 ? parsed : undefined;
+    },
+    { ...NO_BOOLEAN, pattern: numberPattern(Object.keys(MILLISECONDS)), minimum: -1 },
+  );
 }
 
 export function bytes(minimum: number) {

@@ -3,7 +3,7 @@ import { appendFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promi
 import { join } from 'node:path';
 import { runBootstrapMethod, startRestored } from './bootstrap-own.ts';
 import { dataVersion, localTarget } from './connect.ts';
-import { formatConninfo, writePgpass } from './conninfo.ts';
+import { toolLogin } from './conninfo.ts';
 import { exists, isMissing, makePrivateFolder, messageOf } from './disk.ts';
 import { emptyParts, linkedParts } from './elsewhere.ts';
 import { endOrphans, waitUntilGone } from './ending.ts';
@@ -174,22 +174,16 @@ async function runPostBootstrap(parts: Parts, command: string, signal: AbortSign
   if (file === undefined) return;
   const configured = configuration.settings.parameters.unix_socket_directories;
   const target = await localTarget(places, listen, options.useUnixSocket ?? false, configured);
-  const dsn = formatConninfo([
-    ['dbname', databaseOf(options)],
-    ['user', superuser.username],
-    ['host', target.host],
-    ['port', String(target.port)],
-  ]);
-  await writePgpass(options.pgpassPath, target.host, target.port, superuser);
+  const login = await toolLogin(options.pgpassPath, databaseOf(options), superuser, target);
   const result = await runOrThrow({
     file,
-    args: [...words, dsn],
+    args: [...words, login.dsn],
     clock: parts.clock,
     timeoutMs: COMMAND_MS,
     signal,
     locale: 'inherited',
     env: {
-      PGPASSFILE: options.pgpassPath,
+      ...login.env,
       PGOPTIONS: '-c synchronous_commit=local -c statement_timeout=0',
     },
   });

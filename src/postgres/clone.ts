@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Upstream, UpstreamFacts } from '../core/model.ts';
 import { withoutRecoverySettings } from './conftext.ts';
 import { dataVersion } from './connect.ts';
-import { toolConninfo, writePgpass } from './conninfo.ts';
+import { toolLogin } from './conninfo.ts';
 import { messageOf, readIfThere, syncFolder, writeAtomically } from './disk.ts';
 import { emptyParts, emptyTargets, emptyUnused, linkedParts } from './elsewhere.ts';
 import { endOrphans } from './ending.ts';
@@ -149,19 +149,19 @@ async function withOwnMethod(request: CopyRequest, method: OwnMethod): Promise<v
     await emptyParts(marker.elsewhere ?? []);
   }
   progress(`running ${method.name}`);
-  await writePgpass(options.pgpassPath, from.host, from.port, options.replication);
+  const { dsn, env } = await toolLogin(options.pgpassPath, 'postgres', options.replication, from);
   await runMethod(
     method,
     [
       ['scope', options.scope],
       ['role', 'replica'],
       ['datadir', places.dataDir],
-      ['connstring', toolConninfo('postgres', options.replication, from)],
+      ['connstring', dsn],
     ],
     {
       clock,
       signal,
-      env: { PGPASSFILE: options.pgpassPath },
+      env,
       onLine: (line) => progress(`${method.name}: ${line}`),
     },
   );
@@ -254,20 +254,15 @@ async function copyFiles(copy: Copy, folder: string, clear: () => Promise<void>)
     if (result !== null) parts.log('warn', `trying again: ${failureOf(result, COPY_MS)}`);
     await clear();
     copy.progress('copying');
-    await writePgpass(options.pgpassPath, from.host, from.port, options.replication);
+    const { pgpassPath, replication } = options;
+    const login = await toolLogin(pgpassPath, 'postgres', replication, from);
     result = await run({
       file: copy.file,
-      args: [
-        `--pgdata=${folder}`,
-        '-X',
-        'stream',
-        `--dbname=${toolConninfo('postgres', options.replication, from)}`,
-        ...copy.chosen,
-      ],
+      args: [`--pgdata=${folder}`, '-X', 'stream', `--dbname=${login.dsn}`, ...copy.chosen],
       clock,
       timeoutMs: COPY_MS,
       signal,
-      env: { PGPASSFILE: options.pgpassPath },
+      env: login.env,
       onLine: (line) => {
         const percent = /^\s*\d+\/\d+ kB \((\d+)%\)/.exec(line)?.[1];
         if (percent !== undefined) copy.progress(`copying: ${percent} %`);

@@ -1,12 +1,12 @@
 /** Where and as whom to connect: the local server and others, as configurations of pg. */
-import { readFileSync } from 'node:fs';
 import { readFile, realpath } from 'node:fs/promises';
-import type { Client, ClientConfig } from 'pg';
+import type { Client } from 'pg';
 import type { Clock } from '../clock.ts';
 import { readIfThere } from './disk.ts';
+import { tlsNamesOf, waysOf } from './encryption.ts';
 import { type Credentials, type Listen, localAddress, type Places } from './options.ts';
 import { PostgresError } from './postgres.ts';
-import { ask } from './session.ts';
+import { ask, type Destination } from './session.ts';
 
 const SESSION_SETTINGS =
   '-c statement_timeout=2000 -c search_path=pg_catalog -c synchronous_commit=local';
@@ -35,36 +35,36 @@ export async function localTarget(
   return { host, port: listen.port };
 }
 
+/**
+ * @param own our own server: found by other names too, and asked without TLS first unless told otherwise
+ */
 export function clientConfig(
   target: LocalTarget,
   user: Credentials,
   database: string,
-): ClientConfig {
+  own: { readonly connectAddress: string } | null = null,
+): Destination {
+  const { host, port } = target;
+  const names =
+    own === null ? [host] : [host, 'localhost', own.connectAddress.replace(/:\d+$/, '')];
+  const [ssl, otherwise] = host.startsWith('/')
+    ? [false]
+    : waysOf(user, names, own === null ? 'prefer' : 'allow');
   return {
-    host: target.host,
-    port: target.port,
+    host,
+    port,
     user: user.username,
     database,
     application_name: 'Tenure',
     options: SESSION_SETTINGS,
     keepAlive: true,
-    ssl: target.host.startsWith('/') ? false : sslOf(user),
+    ssl: ssl ?? false,
+    ...(otherwise === undefined ? {} : { otherwise }),
+    tlsNames: tlsNamesOf(user),
+    bound: user.channel_binding === 'require',
+    // Said, or the environment would be asked.
+    sslnegotiation: user.sslnegotiation === 'direct' && ssl !== false ? 'direct' : 'postgres',
     ...(user.password === undefined ? {} : { password: user.password }),
-  };
-}
-
-/** No TLS unless it is required: `prefer` and `allow` are content without. */
-export function sslOf(user: Credentials): Exclude<ClientConfig['ssl'], undefined> {
-  const { sslmode } = user;
-  if (sslmode !== 'require' && sslmode !== 'verify-ca' && sslmode !== 'verify-full') return false;
-  const verified = sslmode !== 'require' || user.sslrootcert !== undefined;
-  return {
-    rejectUnauthorized: verified,
-    ...(sslmode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
-    ...(user.sslrootcert === undefined ? {} : { ca: readFileSync(user.sslrootcert) }),
-    ...(user.sslcert === undefined ? {} : { cert: readFileSync(user.sslcert) }),
-    ...(user.sslkey === undefined ? {} : { key: readFileSync(user.sslkey) }),
-    ...(user.sslpassword === undefined ? {} : { passphrase: user.sslpassword }),
   };
 }
 

@@ -73,24 +73,62 @@ function sslWords(user: Credentials): (readonly [string, string])[] {
   });
 }
 
-/** DSN of a tool that connects to another server; the password comes from the password file. */
+/** What a program of PostgreSQL is given to connect with: a DSN for its command line, which everybody sees. */
+export interface ToolLogin {
+  readonly dsn: string;
+  /** Says where its secrets are. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** In the file beside the password file; the only one that libpq reads a key's password from. */
+const SERVICE = 'tenure';
+
+/**
+ * Writes the files that hold the secrets.
+ * @throws PostgresError a secret cannot be said in such a file
+ */
+export async function toolLogin(
+  pgpassPath: string,
+  database: string,
+  user: Credentials,
+  upstream: Pick<Upstream, 'host' | 'port'>,
+  more: readonly (readonly [string, string])[] = [],
+): Promise<ToolLogin> {
+  await writePgpass(pgpassPath, upstream.host, upstream.port, user);
+  const dsn = toolConninfo(database, user, upstream, more);
+  const env = { PGPASSFILE: pgpassPath };
+  const { sslpassword } = user;
+  if (sslpassword === undefined) return { dsn, env };
+  if (/[\r\n\0]|\s$/.test(sslpassword)) {
+    throw new PostgresError(`sslpassword of ${user.username} ends with a blank or breaks a line`);
+  }
+  const file = `${pgpassPath}.service`;
+  const text = `[${SERVICE}]\nsslpassword=${sslpassword}\n`;
+  if ((await readIfThere(file)) !== text) await replaceForNow(file, text, 0o600);
+  return { dsn: `${dsn} service=${SERVICE}`, env: { ...env, PGSERVICEFILE: file } };
+}
+
+/** Without any secret. */
 export function toolConninfo(
   database: string,
   user: Credentials,
   upstream: Pick<Upstream, 'host' | 'port'>,
   more: readonly (readonly [string, string])[] = [],
 ): string {
+  const given = (word: 'sslmode' | 'gssencmode' | 'channel_binding' | 'sslnegotiation') => {
+    const value = user[word];
+    return value === undefined ? [] : [[word, value] as const];
+  };
   return formatConninfo([
     ['dbname', database],
     ['user', user.username],
     ['host', upstream.host],
     ['port', String(upstream.port)],
-    ...(user.sslmode === undefined ? [] : [['sslmode', user.sslmode] as const]),
-    ...sslWords(user),
-    ...(user.gssencmode === undefined ? [] : [['gssencmode', user.gssencmode] as const]),
-    ...(user.channel_binding === undefined
-      ? []
-      : [['channel_binding', user.channel_binding] as const]),
+    ...given('sslmode'),
+    ...sslWords(user).filter(([word]) => word !== 'sslpassword'),
+    ...given('gssencmode'),
+    ...given('channel_binding'),
+    ...given('sslnegotiation'),
     ...more,
   ]);
 }

@@ -7,8 +7,8 @@ import { createConnection, isIP } from 'node:net';
 import type { Clock } from '../clock.ts';
 import type { LocalTarget } from './connect.ts';
 
-/** Protocol: length 8, code 80877103. */
-const ENCRYPTION_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
+/** Protocol: length 8, code 80877104. */
+const ENCRYPTION_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 48]);
 
 /** `unknown`: not asked, or failed for a reason that says nothing about the server. */
 export type Knock = 'answered' | 'silent' | 'unknown';

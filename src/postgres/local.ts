@@ -7,6 +7,7 @@ import { dataVersion } from './connect.ts';
 import { type ControlData, recoveryTimeline } from './controlfile.ts';
 import { messageOf } from './disk.ts';
 import { emptyUnused } from './elsewhere.ts';
+import { readEncryption } from './encryption.ts';
 import { endOrphans, endStrayTools } from './ending.ts';
 import { readHistory, removeStubs } from './history.ts';
 import { Instance } from './instance.ts';
@@ -36,6 +37,9 @@ import { endReceiver, endSender, setSynchronousNames } from './synchronous.ts';
 import { type ToolName, Tools } from './tools.ts';
 import { Upstreams } from './upstreams.ts';
 
+type Users = Pick<LocalPostgresOptions, 'superuser' | 'replication' | 'rewind'>;
+type Changeable = { -readonly [K in keyof LocalPostgresOptions]: LocalPostgresOptions[K] };
+
 /** For tools of an earlier agent to end, ms. */
 const STRAY_MS = 5000;
 
@@ -49,8 +53,14 @@ export class LocalPostgres implements Postgres {
   /** Work that this object does now: not yet an interrupted one. */
   #working = false;
 
-  /** @throws RangeError `listen` cannot be read */
-  constructor(options: LocalPostgresOptions) {
+  /** Changed by {@link changeUsers} alone; every part has this very object. */
+  readonly #options: Changeable;
+
+  /** @throws RangeError `listen` cannot be read. @throws PostgresError a certificate or key cannot be used */
+  constructor(given: LocalPostgresOptions) {
+    readUsers(given);
+    const options: Changeable = { ...given };
+    this.#options = options;
     const places = placesOf(options);
     const listen = parseListen(options.listen);
     const { clock, log } = options;
@@ -82,8 +92,12 @@ export class LocalPostgres implements Postgres {
       configuration,
       upstreams: new Upstreams({
         clock,
-        replication: options.replication,
-        superuser: options.superuser,
+        get replication() {
+          return options.replication;
+        },
+        get superuser() {
+          return options.superuser;
+        },
         database: databaseOf(options),
       }),
     };
@@ -93,6 +107,16 @@ export class LocalPostgres implements Postgres {
   /** Names that a process of this server may have. */
   get commands(): readonly string[] {
     return commandsOf(this.#parts.tools);
+  }
+
+  /**
+   * Other passwords, certificates or names of users, from the next connection on. What a standby is
+   * told is written at the next {@link configure}. {@link readUsers} comes first.
+   */
+  changeUsers({ superuser, replication, rewind }: Users): void {
+    Object.assign(this.#options, { superuser, replication });
+    if (rewind === undefined) delete this.#options.rewind;
+    else this.#options.rewind = rewind;
   }
 
   async observe(ask: { readonly searchWalEnd: boolean }): Promise<PostgresFacts> {
@@ -340,6 +364,14 @@ export class LocalPostgres implements Postgres {
     // May take minutes, and nothing waits for it.
     removeLeftovers(places, null, log).catch((error: unknown) => log('warn', messageOf(error)));
   }
+}
+
+/** Reads the certificates that are named. @throws PostgresError one of them cannot be used */
+export function readUsers({ superuser, replication, rewind }: Users): void {
+  const section = 'postgresql.authentication';
+  readEncryption(`${section}.superuser`, superuser);
+  readEncryption(`${section}.replication`, replication);
+  if (rewind !== undefined) readEncryption(`${section}.rewind`, rewind);
 }
 
 function commandsOf(tools: Tools): readonly string[] {

@@ -24,7 +24,7 @@ export function localSession(
       const configured = configuration.settings.parameters.unix_socket_directories;
       const socket = options.useUnixSocket ?? false;
       const target = await localTarget(places, listen, socket, configured);
-      const config = clientConfig(target, options.superuser, databaseOf(options));
+      const config = clientConfig(target, options.superuser, databaseOf(options), options);
       return settings === undefined ? config : { ...config, options: settings };
     },
     welcome: async (client) => await welcomeLocal(client, clock, places),

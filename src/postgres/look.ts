@@ -198,7 +198,7 @@ export class Looker {
     const { options, clock } = this.#parts;
     try {
       const target = await this.#target();
-      const config = clientConfig(target, options.superuser, databaseOf(options));
+      const config = clientConfig(target, options.superuser, databaseOf(options), options);
       const row = await overReplication(clock, config, 'database', IDENTIFY_MS, async (query) => {
         return (await query('IDENTIFY_SYSTEM'))[0];
       });

@@ -71,6 +71,8 @@ export interface LocalPostgresOptions {
   readonly binNames?: Readonly<Record<string, string>>;
   /** `host:port`; several hosts as `a,b:port`; `*` for all. */
   readonly listen: string;
+  /** `host:port` where others reach this server: a name that its certificate may have. */
+  readonly connectAddress: string;
   /** Our own state; default `<dataDir>.tenure`. Never inside the data directory (S7). */
   readonly stateDir?: string;
   readonly pgpassPath: string;

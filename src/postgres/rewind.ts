@@ -3,7 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Upstream } from '../core/model.ts';
 import { dataVersion } from './connect.ts';
-import { toolConninfo, writePgpass } from './conninfo.ts';
+import { toolLogin } from './conninfo.ts';
 import { isMissing, messageOf } from './disk.ts';
 import { endOrphans } from './ending.ts';
 import { removeSignals, writeStandbySignal } from './files.ts';
@@ -111,8 +111,7 @@ async function runRewind(
 ): Promise<RunResult> {
   const { options, places, clock, configuration } = parts;
   const user = options.rewind ?? options.superuser;
-  await writePgpass(options.pgpassPath, from.host, from.port, user);
-  const source = toolConninfo(databaseOf(options), user, from, [
+  const source = await toolLogin(options.pgpassPath, databaseOf(options), user, from, [
     ['target_session_attrs', 'read-write'],
   ]);
   const version = await dataVersion(places);
@@ -123,14 +122,14 @@ async function runRewind(
       '-D',
       places.dataDir,
       '--source-server',
-      source,
+      source.dsn,
       ...(version >= 15 ? [`--config-file=${places.conf}`] : []),
       ...toolArguments('postgresql.rewind', chosen, FORBIDDEN),
       ...((await hasArchive(parts)) ? ['--restore-target-wal'] : []),
     ],
     clock,
     timeoutMs: REWIND_MS,
-    env: { PGPASSFILE: options.pgpassPath, PGOPTIONS: '-c statement_timeout=0' },
+    env: { ...source.env, PGOPTIONS: '-c statement_timeout=0' },
     onLine: (line) => {
       if (BEGUN.test(line)) progress('pg_rewind: copying');
     },

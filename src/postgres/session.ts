@@ -4,6 +4,8 @@
  */
 import { Client, type ClientConfig } from 'pg';
 import { type Clock, TimeoutError, within } from '../clock.ts';
+import { connectionProblem, type TlsNames, tlsProblem } from '../tls.ts';
+import { messageOf } from './disk.ts';
 
 export type Row = Readonly<Record<string, string | null>>;
 
@@ -22,6 +24,115 @@ export function isSilence(error: unknown): boolean {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
   // The second is pg's own word for it.
   return code === 'ECONNREFUSED' || message === 'timeout expired';
+}
+
+/** Where and how to connect: what pg is told, and what is ours to decide. */
+export interface Destination extends ClientConfig {
+  /** TLS, or none, of the second try where the first fails for that reason; absent: one try. */
+  readonly otherwise?: ClientConfig['ssl'];
+  /** For messages. */
+  readonly tlsNames?: TlsNames;
+  /** The password is sent only where it is bound to the TLS connection (channel_binding=require). */
+  readonly bound?: boolean;
+  readonly sslnegotiation?: 'postgres' | 'direct';
+}
+
+/** Who let us in with TLS alone: tried so first from then on, or every session would leave a refusal in the log. */
+const insistent = new Set<string>();
+
+/** A try to connect that can be given up at any moment. */
+export class Dial {
+  readonly #make: (config: ClientConfig) => Client;
+  #last: Client | null = null;
+  #givenUp = false;
+
+  /** @param make a client of this configuration, not yet connected */
+  constructor(make: (config: ClientConfig) => Client) {
+    this.#make = make;
+  }
+
+  /** @throws Error why there is no connection; nothing of it is left */
+  async connect(config: Destination): Promise<Client> {
+    const { otherwise, ...first } = config;
+    if (otherwise === undefined) return await this.#try(first);
+    const second = { ...first, ssl: otherwise, sslnegotiation: 'postgres' as const };
+    const key = `${config.user} ${config.host}:${config.port}`;
+    const [one, other] =
+      first.ssl === false && insistent.has(key) ? [second, first] : [first, second];
+    try {
+      return await this.#try(one);
+    } catch (error) {
+      insistent.delete(key);
+      if (this.#givenUp || !worthAnotherTry(error, one)) throw error;
+      const client = await this.#try(other);
+      if (other.ssl !== false) insistent.add(key);
+      return client;
+    }
+  }
+
+  abandon(): void {
+    this.#givenUp = true;
+    if (this.#last !== null) abandon(this.#last);
+  }
+
+  async #try({ tlsNames: _names, bound = false, ...config }: Destination): Promise<Client> {
+    const client = this.#make({ ...config, enableChannelBinding: bound });
+    this.#last = client;
+    const isBound = bound ? insistOnBinding(client) : null;
+    try {
+      await client.connect();
+      if (isBound?.() === false) throw new Error(NOT_BOUND);
+    } catch (error) {
+      abandon(client);
+      throw error;
+    }
+    return client;
+  }
+}
+
+/** libpq goes on without TLS (prefer), or with it (allow), after what says that the other would do. */
+function worthAnotherTry(error: unknown, { tlsNames }: Destination): boolean {
+  if (sqlState(error) === '28000') return true;
+  const noTls = error instanceof Error && /does not support SSL/.test(error.message);
+  return noTls || tlsProblem(error, tlsNames ?? { authority: '', own: '' }) !== null;
+}
+
+/** Why there is no connection, in words that name the file that matters. */
+export function refusalOf(config: Destination, error: unknown): string {
+  const { host, port, tlsNames } = config;
+  const why = tlsNames === undefined ? messageOf(error) : connectionProblem(error, tlsNames);
+  return `${host}:${port}: ${why}`;
+}
+
+const NOT_BOUND = 'channel_binding is require, and the server does not bind the password to TLS';
+
+/**
+ * pg binds where the server offers it; that it does is for us to see to, before it hears the password.
+ * @returns whether it has
+ */
+function insistOnBinding(client: Client): () => boolean {
+  const { connection } = client as unknown as {
+    readonly connection: NodeJS.EventEmitter & { readonly stream: { destroy(error: Error): void } };
+  };
+  let bound = false;
+  const refuse = (): void => {
+    if (bound) return;
+    connection.removeAllListeners('authenticationCleartextPassword');
+    connection.removeAllListeners('authenticationMD5Password');
+    connection.removeAllListeners('authenticationSASL');
+    connection.stream.destroy(new Error(NOT_BOUND));
+  };
+  connection.prependListener(
+    'authenticationSASL',
+    (message: { mechanisms?: readonly string[] }) => {
+      bound = message.mechanisms?.includes('SCRAM-SHA-256-PLUS') ?? false;
+      refuse();
+    },
+  );
+  for (const other of ['CleartextPassword', 'MD5Password', 'Ok']) {
+    connection.prependListener(`authentication${other}`, refuse);
+  }
+  return () => bound;
 }
 
 /** A client that never throws outside of a call and whose connect has a deadline. Not yet connected. */
@@ -66,7 +177,7 @@ export async function ask(
 export interface SessionOptions {
   readonly clock: Clock;
   /** Where to connect to; asked at each connect. */
-  readonly target: () => Promise<ClientConfig>;
+  readonly target: () => Promise<Destination>;
   /** The first question on a new connection; throws when it is not the server that was meant. */
   readonly welcome: (client: Client) => Promise<void>;
   /** The connection ended, and not because of us. */
@@ -120,17 +231,25 @@ export class Session {
   async #open(): Promise<Client> {
     const { target, welcome, onEnd, connectTimeoutMs, clock } = this.#options;
     if (this.#closed) throw new Error('the session is closed');
-    const client: Client = newClient(await target(), connectTimeoutMs, () => {
-      if (this.#client !== client) return;
-      this.#forget(client);
-      onEnd();
+    const dial = new Dial((config) => {
+      const client: Client = newClient(config, connectTimeoutMs, () => {
+        if (this.#client !== client) return;
+        this.#forget(client);
+        onEnd();
+      });
+      return client;
     });
+    const config = await target();
+    let client: Client;
     try {
-      await within(clock, connectTimeoutMs + 50, 'connecting to PostgreSQL', client.connect());
+      const connecting = dial.connect(config);
+      client = await within(clock, connectTimeoutMs + 50, 'connecting to PostgreSQL', connecting);
       await welcome(client);
     } catch (error) {
-      abandon(client);
-      throw error;
+      dial.abandon();
+      const { tlsNames } = config;
+      const problem = tlsNames === undefined ? null : tlsProblem(error, tlsNames);
+      throw problem === null ? error : new Error(refusalOf(config, error), { cause: error });
     }
     if (this.#closed) {
       abandon(client);

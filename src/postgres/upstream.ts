@@ -4,11 +4,10 @@ import { type Clock, within } from '../clock.ts';
 import { parseLsn } from '../core/lsn.ts';
 import type { Upstream, UpstreamFacts } from '../core/model.ts';
 import { clientConfig } from './connect.ts';
-import { messageOf } from './disk.ts';
 import { parseHistory } from './history.ts';
 import type { Credentials } from './options.ts';
 import { PostgresError } from './postgres.ts';
-import { abandon, newClient, type Row, sqlState } from './session.ts';
+import { type Destination, Dial, newClient, type Row, refusalOf, sqlState } from './session.ts';
 
 /** pg knows this option, its types do not. */
 type ReplicationConfig = ClientConfig & { readonly replication: 'true' | 'database' };
@@ -21,34 +20,27 @@ type Query = (command: string) => Promise<Row[]>;
  */
 export async function overReplication<T>(
   clock: Clock,
-  config: ClientConfig,
+  config: Destination,
   kind: 'true' | 'database',
   timeoutMs: number,
   work: (query: Query) => Promise<T>,
 ): Promise<T> {
-  const client = replicationClient(config, kind, timeoutMs);
+  const dial = replicationDial(kind, timeoutMs);
   try {
-    const conversation = async (): Promise<T> => {
-      await client.connect();
-      return await work(queryOn(client));
-    };
+    const conversation = async (): Promise<T> => await work(queryOn(await dial.connect(config)));
     return await within(clock, timeoutMs, 'replication connection', conversation());
   } catch (error) {
-    throw new PostgresError(`${config.host}:${config.port}: ${messageOf(error)}`, { cause: error });
+    throw new PostgresError(refusalOf(config, error), { cause: error });
   } finally {
-    abandon(client);
+    dial.abandon();
   }
 }
 
-/** Not yet connected. */
-export function replicationClient(
-  config: ClientConfig,
-  kind: 'true' | 'database',
-  connectTimeoutMs: number,
-): Client {
-  const { options: _settings, ...plain } = config;
-  const replication: ReplicationConfig = { ...plain, replication: kind };
-  return newClient(replication, connectTimeoutMs, () => undefined);
+export function replicationDial(kind: 'true' | 'database', connectTimeoutMs: number): Dial {
+  return new Dial(({ options: _settings, ...plain }) => {
+    const replication: ReplicationConfig = { ...plain, replication: kind };
+    return newClient(replication, connectTimeoutMs, () => undefined);
+  });
 }
 
 export function queryOn(client: Client): Query {
@@ -123,15 +115,11 @@ export async function askUpstream(
 }
 
 /** PostgreSQL 13 says it only to SQL. */
-async function askRecovery(
-  clock: Clock,
-  config: ClientConfig,
-  timeoutMs: number,
-): Promise<boolean> {
-  const client: Client = newClient(config, Math.max(1, timeoutMs), () => undefined);
+async function askRecovery(clock: Clock, config: Destination, timeoutMs: number): Promise<boolean> {
+  const dial = new Dial((one) => newClient(one, Math.max(1, timeoutMs), () => undefined));
   try {
     const conversation = async (): Promise<boolean> => {
-      await client.connect();
+      const client = await dial.connect(config);
       const { rows } = await client.query<Record<string, string | null>>(
         'SELECT pg_is_in_recovery() AS recovery',
       );
@@ -139,9 +127,9 @@ async function askRecovery(
     };
     return await within(clock, Math.max(1, timeoutMs), 'asking for recovery', conversation());
   } catch (error) {
-    throw new PostgresError(`${config.host}:${config.port}: ${messageOf(error)}`, { cause: error });
+    throw new PostgresError(refusalOf(config, error), { cause: error });
   } finally {
-    abandon(client);
+    dial.abandon();
   }
 }
 

@@ -9,8 +9,8 @@ import type { Upstream, UpstreamFacts } from '../core/model.ts';
 import { clientConfig } from './connect.ts';
 import { messageOf } from './disk.ts';
 import { PostgresError } from './postgres.ts';
-import { abandon } from './session.ts';
-import { type Asker, askUpstream, queryOn, replicationClient } from './upstream.ts';
+import { abandon, refusalOf } from './session.ts';
+import { type Asker, askUpstream, queryOn, replicationDial } from './upstream.ts';
 
 interface Kept {
   readonly client: Client;
@@ -63,15 +63,12 @@ export class Upstreams {
   async #connect(upstream: Upstream, timeoutMs: number): Promise<Client> {
     const { clock, replication, database } = this.#asker;
     const config = clientConfig(upstream, replication, database);
-    const client = replicationClient(config, 'true', timeoutMs);
+    const dial = replicationDial('true', timeoutMs);
     try {
-      await within(clock, timeoutMs, 'replication connection', client.connect());
-      return client;
+      return await within(clock, timeoutMs, 'replication connection', dial.connect(config));
     } catch (error) {
-      abandon(client);
-      throw new PostgresError(`${config.host}:${config.port}: ${messageOf(error)}`, {
-        cause: error,
-      });
+      dial.abandon();
+      throw new PostgresError(refusalOf(config, error), { cause: error });
     }
   }
 

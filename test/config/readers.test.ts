@@ -2,19 +2,21 @@
  * No key of the schema is there for nothing. Each one is read by a part of the daemon, or marked:
  * not supported yet, refused, without effect. And what the parts are told is used by them.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
+import { afterAll, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { Authority } from '../../scripts/lab/certificates.ts';
 import {
   type Config,
   effectiveSettings,
   loadConfig,
   postgresOptions,
+  readTls,
   restAccess,
   restOptions,
   secretsOf,
-  storeOptions,
 } from '../../src/config/index.ts';
 import { jsonSchema } from '../../src/config/inspect.ts';
 import { remarks } from '../../src/config/rules.ts';
@@ -31,6 +33,7 @@ const WHOLE: readonly string[] = [
   'postgresql.callbacks',
   'postgresql.bin_name',
   'restapi.authentication',
+  'ctl.authentication',
 ];
 
 /**
@@ -62,16 +65,48 @@ function watched<T extends object>(root: T, read: Set<string>): T {
 const configOf = (yaml: string): Config =>
   loadConfig(undefined, { PATRONI_CONFIGURATION: yaml }).config;
 
+const folder = mkdtempSync(join(tmpdir(), 'tenure-readers-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const authority = new Authority(folder);
+const { certfile, keyfile } = authority.issue('own', { password: 'geheim' });
+const { certfile: cert, keyfile: key } = authority.issue('etcd');
+const own = { certfile, keyfile, keyfile_password: 'geheim' };
+
 /** A configuration with every section, so that a reader gets as far as its keys. */
 function complete(): Config {
-  const tree = `${MINIMAL.replace('replication:', 'rewind: {username: r}\n    replication:')}
-bootstrap: {}
-log: {dir: /srv/log}
-tags: {}
-watchdog: {mode: off}
-tenure: {state_dir: /srv/state}
-`.replace('restapi:\n', 'restapi:\n  authentication: {username: a, password: b}\n');
-  return configOf(tree);
+  const tree = parse(MINIMAL) as Record<string, Record<string, object>>;
+  const credentials = { username: 'a', password: 'b' };
+  return configOf(
+    stringify({
+      ...tree,
+      postgresql: {
+        ...tree.postgresql,
+        authentication: { ...tree.postgresql?.authentication, rewind: { username: 'r' } },
+      },
+      restapi: {
+        ...tree.restapi,
+        ...own,
+        authentication: credentials,
+        cafile: authority.file,
+        verify_client: 'optional',
+        ciphers: 'HIGH',
+      },
+      ctl: { ...own, cacert: authority.file, authentication: credentials },
+      etcd3: {
+        ...tree.etcd3,
+        ...credentials,
+        protocol: 'https',
+        cacert: authority.file,
+        cert,
+        key,
+      },
+      bootstrap: {},
+      log: { dir: '/srv/log' },
+      tags: {},
+      watchdog: { mode: 'off' },
+      tenure: { state_dir: '/srv/state' },
+    }),
+  );
 }
 
 /** Everything that looks at the local configuration when the daemon starts and when it reloads. */
@@ -79,7 +114,7 @@ function start(config: Config): void {
   postgresOptions(config);
   restOptions(config);
   restAccess(config);
-  storeOptions(config);
+  readTls(config);
   secretsOf(config);
   logOptions(config.log);
   effectiveSettings(config, {}, { allMembersRunTenure: true });
@@ -92,7 +127,7 @@ describe('the local configuration', () => {
   start(watched(complete(), read));
   // What two keys decide together is read with other values of the first.
   const url = MINIMAL.replace('hosts: 127.0.0.1:2379', 'url: http://127.0.0.1:2379');
-  storeOptions(watched(configOf(url), read));
+  readTls(watched(configOf(url), read));
 
   const keys = keysOf().filter(
     (key) =>

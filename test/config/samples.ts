@@ -77,6 +77,13 @@ const KINDS: readonly Kind[] = [
   { says: /^http:\/\//, good: 'http://a:2379', bad: ['a:2379', 'ftp://a:1', true, ...LISTS] },
   { says: /^text without/, good: 'n7', bad: ['a b', 'a/b', '', true, ...LISTS] },
   { says: /^a (?:folder|file)$/, good: '/srv/somewhere', bad: ['', ' ', true, ...LISTS] },
+  { says: /^a device/, good: '/dev/watchdog', bad: ['', true, ...LISTS] },
+  { says: /^a list of ciphers/, good: 'HIGH', bad: ['', true, ...LISTS] },
+  {
+    says: /^a map from header names/,
+    good: { 'X-Member': 'n7' },
+    bad: [3, 'text', ['a'], { connection: 'close' }],
+  },
   { says: /^a command/, good: '/bin/something', bad: ['', true, ...LISTS] },
   { says: /^text/, good: 'some_text', bad: [true, ...LISTS] },
   { says: / or /, good: undefined, bad: ['no-such-word', 17, ...LISTS] },

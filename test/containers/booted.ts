@@ -122,7 +122,9 @@ export class Booted {
   /** Waits until GET `path` of the daemon with PostgreSQL at `port` is 200. */
   async answers(port: number, path: string): Promise<void> {
     await waitFor(`${path} of ${port}`, 60_000, async (seen) => {
-      const { code, output } = await this.exec(`tenure-health ${path} http://127.0.0.1:${port + 1000}`);
+      const { code, output } = await this.exec(
+        `tenure-health ${path} http://127.0.0.1:${port + 1000}`,
+      );
       seen(output);
       return code === 0;
     });

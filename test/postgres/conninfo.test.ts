@@ -9,6 +9,7 @@ import {
   pgpassEntry,
   primaryConninfo,
   toolConninfo,
+  toolLogin,
   writePgpass,
 } from '../../src/postgres/conninfo.ts';
 import { localAddress, parseListen } from '../../src/postgres/options.ts';
@@ -37,6 +38,34 @@ test('tools get the recipe’s DSN', () => {
   expect(toolConninfo('postgres', { username: 'rep' }, { host: 'h', port: 1 })).toBe(
     'dbname=postgres user=rep host=h port=1',
   );
+});
+
+test('tools get no secret on their command line', async () => {
+  const pgpass = join(folder, 'tool.pgpass');
+  const user = {
+    username: 'rep',
+    password: 'one secret',
+    sslmode: 'verify-full',
+    sslcert: '/own.pem',
+    sslpassword: ' another= secret',
+    sslnegotiation: 'direct',
+  };
+  const login = await toolLogin(pgpass, 'postgres', user, { host: 'h', port: 1 });
+  expect(login).toEqual({
+    dsn: 'dbname=postgres user=rep host=h port=1 sslmode=verify-full sslcert=/own.pem sslnegotiation=direct service=tenure',
+    env: { PGPASSFILE: pgpass, PGSERVICEFILE: `${pgpass}.service` },
+  });
+  expect(readFileSync(`${pgpass}.service`, 'utf8')).toBe(
+    '[tenure]\nsslpassword= another= secret\n',
+  );
+  for (const file of [pgpass, `${pgpass}.service`]) expect(statSync(file).mode & 0o777).toBe(0o600);
+  const lines = toolLogin(
+    pgpass,
+    'postgres',
+    { ...user, sslpassword: 'a\nb' },
+    { host: 'h', port: 1 },
+  );
+  await expect(lines).rejects.toThrow('sslpassword of rep ends with a blank or breaks a line');
 });
 
 test('any values come back from a connection string', () => {

@@ -42,7 +42,7 @@ it('is answered by a server that says whether it encrypts', async () => {
     }),
   );
   expect(await local(port)).toBe('answered');
-  expect(asked).toBe('0000000804d2162f');
+  expect(asked).toBe('0000000804d21630');
 });
 
 it('is answered through the socket folder', async () => {

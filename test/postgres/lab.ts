@@ -71,6 +71,7 @@ export class Lab {
       scope: 'lab',
       dataDir: join(this.folder, name),
       listen: `127.0.0.1:${port}`,
+      connectAddress: `127.0.0.1:${port}`,
       pgpassPath: join(this.folder, `${name}.pgpass`),
       superuser: { username: 'postgres', password: 'super secret' },
       replication: { username: 'replicator', password: "rep'l:\\secret" },

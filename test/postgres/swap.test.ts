@@ -131,6 +131,7 @@ test('a swap of a former agent waits while it is not certain that nothing runs t
     scope: 's',
     dataDir: places.dataDir,
     listen: '127.0.0.1:1',
+    connectAddress: '127.0.0.1:1',
     pgpassPath: join(folder, 'pgpass'),
     superuser: user,
     replication: user,

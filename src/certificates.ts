@@ -1,8 +1,22 @@
-/** Certificates and keys of the configuration: read, and looked at before anybody depends on them. */
+/** Certificates and keys in files: read, and looked at before anybody depends on them. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import { ConfigError } from './errors.ts';
+
+/** A file of certificates or keys cannot be used. The message names the key, the file and the fault. */
+export class CertificateError extends Error {
+  override readonly name = 'CertificateError';
+  /** The key of the configuration that names the file. */
+  readonly key: string;
+  /** What is wrong. */
+  readonly what: string;
+
+  constructor(key: string, what: string, options?: ErrorOptions) {
+    super(`${key}: ${what}`, options);
+    this.key = key;
+    this.what = what;
+  }
+}
 
 /** A certificate of our own with its key. PEM. */
 export interface OwnCertificate {
@@ -29,7 +43,7 @@ export interface OwnFiles {
 
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
-/** @throws ConfigError it cannot be read */
+/** @throws CertificateError it cannot be read */
 function read(name: string, file: string): Buffer {
   try {
     return readFileSync(file);
@@ -38,11 +52,11 @@ function read(name: string, file: string): Buffer {
   }
 }
 
-function fault(name: string, text: string, cause?: unknown): ConfigError {
-  return new ConfigError(name, [text], { cause });
+function fault(name: string, text: string, cause?: unknown): CertificateError {
+  return new CertificateError(name, text, { cause });
 }
 
-/** All certificates of a PEM text. @throws ConfigError there is none, or one is damaged */
+/** All certificates of a PEM text. @throws CertificateError there is none, or one is damaged */
 function certificatesOf(name: string, file: string, pem: Buffer): X509Certificate[] {
   const found = pem.toString('latin1').match(CERTIFICATES) ?? [];
   if (found.length === 0) throw fault(name, `${file} holds no certificate in PEM`);
@@ -53,14 +67,14 @@ function certificatesOf(name: string, file: string, pem: Buffer): X509Certificat
   }
 }
 
-/** The authorities in a file. @throws ConfigError */
+/** The authorities in a file. @throws CertificateError */
 export function readAuthority(name: string, file: string): Buffer {
   const pem = read(name, file);
   certificatesOf(name, file, pem);
   return pem;
 }
 
-/** @throws ConfigError unreadable, damaged, encrypted without a password, or key and certificate do not match */
+/** @throws CertificateError unreadable, damaged, encrypted without a password, or key and certificate do not match */
 export function readOwnCertificate(keys: OwnKeys, files: OwnFiles): OwnCertificate {
   const certName = `${keys.section}.${keys.certificate}`;
   const cert = read(certName, files.certificate);
@@ -108,7 +122,7 @@ function readKey(
   }
 }
 
-/** Tries what cannot be judged file by file, such as a list of ciphers. @throws ConfigError */
+/** Tries what cannot be judged file by file, such as a list of ciphers. @throws CertificateError */
 export function checkContext(name: string, options: SecureContextOptions): void {
   try {
     createSecureContext(options);
