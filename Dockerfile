@@ -34,11 +34,15 @@ CMD ["-f", "/etc/haproxy/haproxy.cfg"]
 FROM ${NODE} AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --ignore-scripts --loglevel=error
-COPY scripts/build.config.mjs scripts/build.config.mjs
+# What scripts/setup.sh would do: the image's own Node takes the place of the package's.
+RUN npm ci --ignore-scripts --loglevel=error \
+ && ln -s /usr/local/bin/node node_modules/.bin/node \
+ && cksum < package-lock.json > node_modules/.tenure-setup
+COPY config.example.yaml ./
+COPY scripts scripts
+COPY bin bin
 COPY src src
-RUN node node_modules/rolldown/bin/cli.mjs -c scripts/build.config.mjs --logLevel warn \
- && npm prune --omit=dev --ignore-scripts --loglevel=error
+RUN sh scripts/build.sh
 
 FROM ${DEBIAN} AS tenure
 # Numbers that stay the same in every build: a volume belongs to them.
@@ -54,7 +58,6 @@ RUN mkdir -p /etc/postgresql-common/createcluster.d \
  && install -d -o postgres -g postgres -m 0700 /var/lib/postgresql
 ENV LANG=C.UTF-8 PATH=/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
-COPY --from=build /build/node_modules /usr/lib/tenure/node_modules
 COPY --from=build /build/dist /usr/lib/tenure/dist
 COPY package.json /usr/lib/tenure/
 COPY bin /usr/lib/tenure/bin

@@ -65,7 +65,7 @@ export default defineConfig({
               test: {
                 name: 'containers',
                 include: ['test/**/*.container.test.ts'],
-                maxWorkers: 1,
+                maxWorkers: 2,
                 testTimeout: 120_000,
                 hookTimeout: 120_000,
               },

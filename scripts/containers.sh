@@ -1,6 +1,6 @@
 #!/bin/sh
-# containers.sh TASK... [ARGS]: builds the images and tests them, in a Docker engine of its own (as root) or
-# in the one that answers. ARGS go to vitest in the last task.
+# containers.sh TASK... [ARGS]: builds the images and tests them, in a Docker engine of its own (as root, or by
+# sudo without a password) or in the one that answers. ARGS go to vitest in the last task.
 #   tests        test/containers: the images, docker-compose.yml, the systemd unit
 #   postgres17   test/**/*.real.test.ts with the image's PostgreSQL 17; ARGS: which files
 # Where no engine can run at all it says so and succeeds; with TENURE_TEST_REPORT=FOLDER/NAME the reason is in
@@ -46,6 +46,12 @@ trap 'exit 130' INT TERM HUP
 
 own=
 if ! docker info > /dev/null 2>&1; then
+  if [ "$(id -u)" != 0 ] && sudo -n true 2> /dev/null; then
+    say "starting again as root, for an engine of its own"
+    [ -n "$cache" ] || rm -rf "$engine_work"
+    exec sudo -n env PATH="$PATH" TENURE_TEST_REPORT="$report" TENURE_CONTAINERS_CACHE="$cache" \
+      NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-}" sh "$PWD/scripts/containers.sh" $tasks "$@"
+  fi
   why=$(engine_obstacle)
   if [ -n "$why" ]; then
     say "NOT RUN: Docker cannot run here: $why"
@@ -86,7 +92,7 @@ if [ -n "$own" ]; then
   debian=$images/debian
   node=$images/node
   if ! docker image inspect "$node" > /dev/null 2>&1; then
-    stand_in_debian "$debian"
+    stand_in_debian "$debian" trixie
     stand_in_node "$node" "$debian"
     say "made stand-ins for the public base images"
   fi

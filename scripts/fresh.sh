@@ -36,20 +36,17 @@ fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/tenure-fresh.XXXXXX")
 image=tenure-fresh-$$
-engine=
+. scripts/engine.sh
+. scripts/stand-ins.sh
+engine_work=$work
+engine_keeper=
 cleanup() {
   trap '' INT TERM
-  $docker rm -f "$image" > /dev/null 2>&1 || true
-  $docker rmi -f "$image" > /dev/null 2>&1 || true
-  if [ -n "$engine" ]; then
-    kill "$engine" 2> /dev/null || true
-    wait "$engine" 2> /dev/null || true
-    # What the engine leaves mounted (a network namespace, at least) holds its folder.
-    for mounted in $(sed -n "s|^[^ ]* \($work/[^ ]*\) .*|\1|p" /proc/mounts | sort -r); do umount "$mounted" || true; done
-  fi
+  docker rm -f "$image" > /dev/null 2>&1 || true
+  docker rmi -f "$image" > /dev/null 2>&1 || true
+  engine_stop
   rm -rf "$work"
 }
-docker=docker
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
@@ -57,37 +54,12 @@ trap 'exit 130' INT TERM
 # network alone (containers then share it).
 network=
 if ! docker info > /dev/null 2>&1; then
-  docker="/usr/bin/docker -H unix://$work/docker.sock"
   network="--network=host"
-  /usr/sbin/dockerd --host="unix://$work/docker.sock" --data-root="$work/engine" --exec-root="$work/exec" \
-    --pidfile="$work/dockerd.pid" --bridge=none --iptables=false > "$work/dockerd.log" 2>&1 &
-  engine=$!
-  tries=0
-  until $docker info > /dev/null 2>&1; do
-    tries=$((tries + 1))
-    if [ "$tries" -gt 150 ] || ! kill -0 "$engine" 2> /dev/null; then
-      say "the Docker engine did not start:"
-      tail -n 20 "$work/dockerd.log" >&2
-      exit 1
-    fi
-    sleep 0.2
-  done
+  engine_start shared
 fi
 
 say "making a minimal Debian $suite"
-debootstrap --variant=minbase --include=ca-certificates "$suite" "$work/root" > "$work/debootstrap.log" || {
-  tail -n 20 "$work/debootstrap.log" >&2
-  exit 1
-}
-# On a machine that reaches the npm registry through an authority of its own, npm in the container has to
-# know it too.
-extra=
-if [ -n "${NODE_EXTRA_CA_CERTS:-}" ]; then
-  cp "$NODE_EXTRA_CA_CERTS" "$work/root/etc/ssl/machine-ca.crt"
-  extra="ENV NODE_EXTRA_CA_CERTS=/etc/ssl/machine-ca.crt"
-fi
-tar -C "$work/root" -c . | $docker import ${extra:+--change "$extra"} - "$image" > /dev/null
-rm -rf "$work/root"
+stand_in_debian "$image" "$suite"
 
 cat > "$work/inside.sh" << 'INSIDE'
 set -eu
@@ -125,7 +97,7 @@ mkdir "$work/checkout"
 tar --exclude=./node_modules --exclude=./.tools --exclude=./.git --exclude=./dist -cf - . | tar -C "$work/checkout" -xf - --no-same-owner
 say "running the demo in a container"
 status=0
-tar -C "$work" -cf - checkout inside.sh | $docker run -i --rm --init --name "$image" $network "$image" \
+tar -C "$work" -cf - checkout inside.sh | docker run -i --rm --init --name "$image" $network "$image" \
   sh -c 'tar -C / -xf - && sh /inside.sh "$0"' "$as_user" || status=$?
 if [ "$status" = 0 ]; then say "the demo works on a fresh Debian $suite"; else say "FAILED with exit code $status"; fi
 exit "$status"

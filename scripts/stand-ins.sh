@@ -1,12 +1,11 @@
 # Sourced: the public base images, or what stands in for them where no registry of images is reached.
-# stand_in_debian NAME and stand_in_node NAME make an image from Debian's and npm's own packages.
-# Needs root and debootstrap.
+# Made from Debian's and npm's own packages. Needs root and debootstrap.
 
-# A minimal Debian 13. On a machine that reaches npm's registry through an authority or a registry of its
-# own, npm in the container has to know it too.
+# stand_in_debian NAME SUITE: a minimal Debian. On a machine that reaches npm's registry through an
+# authority or a registry of its own, npm in the container has to know it too.
 stand_in_debian() {
   root=$engine_work/debian
-  debootstrap --variant=minbase --include=ca-certificates trixie "$root" > "$engine_work/debootstrap.log" 2>&1 || {
+  debootstrap --variant=minbase --include=ca-certificates "$2" "$root" > "$engine_work/debootstrap.log" 2>&1 || {
     tail -n 20 "$engine_work/debootstrap.log" >&2
     return 1
   }

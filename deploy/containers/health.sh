@@ -1,10 +1,20 @@
 #!/bin/bash
-# tenure-health [PATH [HOST:PORT]]: succeeds when the daemon's REST API answers 200. Default: /liveness at
-# 127.0.0.1:8008. In bash alone, as a client of its own every few seconds would cost more than the daemon.
+# tenure-health [PATH [URL]]: succeeds when the daemon's REST API answers 200. Default: /liveness at
+# http://127.0.0.1:8008, https where a variable names a certificate for it. In bash (and openssl), as a client
+# of its own every few seconds would cost more than the daemon.
 path=${1:-/liveness}
-address=${2:-127.0.0.1:8008}
-exec 3<> "/dev/tcp/${address%:*}/${address##*:}" || exit 1
-printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$path" "$address" >&3
-IFS= read -r -t 4 status <&3 || { echo "no answer from $address" >&2; exit 1; }
+scheme=http
+[ -z "${TENURE_RESTAPI_CERTFILE:-}${PATRONI_RESTAPI_CERTFILE:-}" ] || scheme=https
+url=${2:-$scheme://127.0.0.1:8008}
+address=${url#*://}
+request=$'GET '$path$' HTTP/1.0\r\nHost: '$address$'\r\n\r\n'
+if [[ $url == https://* ]]; then
+  # It asks itself: whose certificate it is does not matter.
+  exec 3< <(printf '%s' "$request" | timeout 4 openssl s_client -quiet -connect "$address" 2> /dev/null)
+else
+  exec 3<> "/dev/tcp/${address%:*}/${address##*:}" || exit 1
+  printf '%s' "$request" >&3
+fi
+IFS= read -r -t 4 status <&3 || { echo "no answer from $url" >&2; exit 1; }
 echo "$path: ${status%$'\r'}"
 [[ $status == HTTP/*' 200'* ]]

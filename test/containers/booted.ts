@@ -36,7 +36,9 @@ export class Booted {
       StopSignal: 'SIGRTMIN+3',
       Healthcheck: { Test: ['NONE'] },
       HostConfig: {
-        Privileged: true,
+        // What systemd needs; less than a privileged container, which not every machine can give.
+        CapAdd: ['SYS_ADMIN'],
+        SecurityOpt: ['seccomp=unconfined', 'apparmor=unconfined'],
         ...privateCgroups,
         Tmpfs: { '/run': '', '/tmp': '' },
         Binds: [
@@ -120,7 +122,9 @@ export class Booted {
   /** Waits until GET `path` of the daemon with PostgreSQL at `port` is 200. */
   async answers(port: number, path: string): Promise<void> {
     await waitFor(`${path} of ${port}`, 60_000, async (seen) => {
-      const { code, output } = await this.exec(`tenure-health ${path} 127.0.0.1:${port + 1000}`);
+      const { code, output } = await this.exec(
+        `tenure-health ${path} http://127.0.0.1:${port + 1000}`,
+      );
       seen(output);
       return code === 0;
     });

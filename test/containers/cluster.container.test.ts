@@ -26,12 +26,14 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  /** Nothing acknowledged is missing on the primary. */
+  /** Nothing that is acknowledged by now is missing on the primary; the writer goes on meanwhile. */
   const nothingLost = async (): Promise<void> => {
     const leader = await cluster.whole();
+    const acknowledged = writer.acknowledged.map(({ id }) => id);
     const client = await cluster.connect(leader);
     try {
-      expect(await writer.missing(client)).toEqual([]);
+      const there = await writer.ids(client);
+      expect(acknowledged.filter((id) => !there.has(id))).toEqual([]);
     } finally {
       await client.end();
     }

@@ -40,6 +40,11 @@ export function textOf(output: Buffer): string {
   return Buffer.concat(pieces).toString('utf8');
 }
 
+interface Walsender {
+  readonly application_name: string;
+  readonly state: string;
+}
+
 export interface Answer {
   readonly status: number;
   readonly json: unknown;
@@ -214,14 +219,18 @@ export class Composed {
     });
   }
 
-  /** Waits until one node leads and all others stream from it, synchronously if that is on. */
+  /** Waits until one node leads and all others stream from it. */
   async whole(): Promise<string> {
     return waitFor('a primary with two streaming standbys', 90_000, async (seen) => {
       const leader = await this.primary();
       const { json } = await this.rest(leader, '/patroni');
       seen(JSON.stringify(json));
-      const { replication = [] } = json as { replication?: { state: string }[] };
-      return replication.filter((one) => one.state === 'streaming').length === 2 ? leader : false;
+      const { replication = [] } = json as { replication?: Walsender[] };
+      // A copy that is being made streams as well, under another name.
+      const standbys = replication.filter(
+        (one) => one.state === 'streaming' && NODES.some((node) => node === one.application_name),
+      );
+      return standbys.length === 2 ? leader : false;
     });
   }
 }
