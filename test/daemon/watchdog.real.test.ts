@@ -57,6 +57,17 @@ describe('the watchdog', () => {
     expect(told).not.toContain('V');
   });
 
+  it('D4: is turned off in an outage of etcd, once PostgreSQL is stopped', async () => {
+    told = '';
+    const [etcd] = cluster.etcd.members;
+    etcd?.pause();
+    await hears(/V$/);
+    expect(node.postgresProcesses()).toEqual([]);
+    etcd?.resume();
+    await hears(/VCtimeout=3\n1/);
+    await cluster.healthy(DEADLINE_MS);
+  });
+
   it('gets another timeout with another ttl', async () => {
     await node.rest('/config', { method: 'PATCH', body: { ttl: 20 } });
     await hears(/Ctimeout=18\n.*1/s);
