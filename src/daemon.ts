@@ -8,6 +8,7 @@ import { addressText } from './config/address.ts';
 import {
   apiUrl,
   type Config,
+  changedAtStartOnly,
   dynamicFaults,
   peerCredentials,
   postgresOptions,
@@ -156,8 +157,11 @@ export class Daemon {
     });
   }
 
-  /** Runs until told to stop or until going on would be wrong. Never rejects for a known cause. */
-  async run(): Promise<Exit> {
+  /**
+   * Runs until told to stop or until going on would be wrong. Never rejects for a known cause.
+   * @param onStarted called once nothing of the configuration keeps it from running
+   */
+  async run(onStarted: () => void = () => undefined): Promise<Exit> {
     // At the same time: clients may be waiting for this node.
     const [earlier, missing] = await Promise.all([
       endEarlier(this.#config.tenure.state_dir, this.#clock, this.#peers),
@@ -191,6 +195,7 @@ export class Daemon {
     }
     try {
       await this.#runtime.lookFirst();
+      onStarted();
       const [exit] = await Promise.all([
         this.#runtime.run(),
         recordDaemon(this.#config.tenure.state_dir, this.#runtime.status.apiUrl),
@@ -245,6 +250,9 @@ export class Daemon {
     readUsers(users);
     return async () => {
       for (const warning of tls.warnings) this.#say('warning', warning);
+      const later = changedAtStartOnly(this.#config, config);
+      if (later.length > 0)
+        this.#say('warning', `in force from the next start of the daemon on: ${later.join(', ')}`);
       this.#renew(config, tls);
       this.#postgres.changeUsers(users);
       this.#policy.reload(config);

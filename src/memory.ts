@@ -11,7 +11,7 @@ import type {
   Memory,
   PostgresFacts,
 } from './core/model.ts';
-import { HEARD, rememberSilence } from './core/silence.ts';
+import { DISK_HEARD, HEARD, rememberDisk, rememberSilence } from './core/silence.ts';
 import { rememberSlots } from './core/slots.ts';
 import { NO_STREAMING, rememberStreaming } from './core/streaming.ts';
 
@@ -52,6 +52,7 @@ export function newMemory(
     failedHandover: null,
     streaming: NO_STREAMING,
     silence: HEARD,
+    diskSilence: DISK_HEARD,
     promotionRefused: null,
     withdrawingSince: null,
     memberSlots: {},
@@ -89,6 +90,7 @@ export function remember(before: Memory, look: Look): Memory {
     streaming: rememberStreaming(before.streaming, now, postgres, look.cluster, look.name),
     memberSlots: rememberSlots(before.memberSlots, now, look.cluster),
     silence: rememberSilence(before.silence, now, postgres, look.job?.outcome === null),
+    diskSilence: rememberDisk(before.diskSilence, now, postgres),
   };
 }
 
@@ -144,8 +146,10 @@ function leaders(
   // A record that is gone for a moment says nothing about which daemon its member runs.
   const same = before.lastLeader?.name === leader.name ? before.lastLeader.tenure : false;
   const tenure = record === undefined ? same : record.tenure !== null;
+  const wasPaused = before.lastLeader?.name === leader.name && before.lastLeader.paused === true;
+  const paused = (record === undefined ? wasPaused : record.pause) && { paused: true };
   return {
-    lastLeader: { name: leader.name, leaseId: leader.leaseId, tenure },
+    lastLeader: { name: leader.name, leaseId: leader.leaseId, tenure, ...paused },
     leaderlessSince: null,
   };
 }

@@ -18,6 +18,9 @@ export function refusals(tree: Tree): string[] {
       'not set (standby clusters are not supported yet: a second primary would be made)',
     );
   }
+  const rest = at('restapi', 'listen');
+  if (typeof rest === 'string' && rest.includes(','))
+    refuse(['restapi', 'listen'], 'host:port, one host: the REST API listens in one place');
   for (const [section, name] of methodSections(tree)) {
     for (const [key, allowed] of methodFaults(at(section, name), section === 'bootstrap'))
       refuse(key === '' ? [section, name] : [section, name, key], allowed);

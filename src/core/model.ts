@@ -23,7 +23,7 @@ import type { ClusterView, SyncContent } from './cluster.ts';
 import type { Known } from './known.ts';
 import type { PostgresFacts, UpstreamFacts } from './server.ts';
 import type { Settings, Tags } from './settings.ts';
-import type { Silence } from './silence.ts';
+import type { DiskSilence, Silence } from './silence.ts';
 import type { StreamingMemory } from './streaming.ts';
 
 export type * from './asked.ts';
@@ -160,6 +160,8 @@ export interface Memory {
     readonly name: string;
     readonly leaseId: string | null;
     readonly tenure: boolean;
+    /** Its last record said that it lets writes go on without a lease: the cluster was paused. */
+    readonly paused?: boolean;
   } | null;
   /** Since when the leader key has been free; null while it is held. */
   readonly leaderlessSince: number | null;
@@ -196,6 +198,8 @@ export interface Memory {
   readonly streaming: StreamingMemory;
   /** Since when PostgreSQL, which runs, gives no sign of life. */
   readonly silence: Silence;
+  /** The same of the disk below a running primary. */
+  readonly diskSilence: DiskSilence;
   /** Since when this member has been asking to leave `/sync`; null while it is not. */
   readonly withdrawingSince: number | null;
   /** Slots that are or were a member's: when it was last in the store. */

@@ -73,7 +73,7 @@ export class LocalPostgres implements Postgres {
       const warning = startedByService(pid);
       if (warning !== null) log('warn', warning);
     });
-    const configuration = new Configuration(options, places, listen);
+    const configuration = new Configuration(options, places, listen, tools);
     const session = localSession({ options, places, listen, clock, configuration }, () =>
       hint('the session with PostgreSQL ended'),
     );
