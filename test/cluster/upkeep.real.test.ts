@@ -64,7 +64,7 @@ async function upgrade(node: Node): Promise<void> {
 it('an upgrade of all daemons in pause stops no PostgreSQL and moves no leader', async () => {
   tellOnFailure(cluster.nodes);
   const { primary, replica } = await pair(cluster);
-  const writer = await SteadyWriter.start({ port: primary.postgresPort });
+  const writer = await SteadyWriter.start({ port: primary.postgresPort, table: 'upgraded' });
   lab.onClose(() => writer.stop());
   const before = cluster.nodes.map((node) => node.postmaster());
   const from = performance.now();
@@ -117,7 +117,7 @@ it('a full etcd is said by every daemon, costs no primary, and is over once ther
 }, async () => {
   tellOnFailure(cluster.nodes);
   const { primary, replica } = await pair(cluster);
-  const writer = await SteadyWriter.start({ port: primary.postgresPort });
+  const writer = await SteadyWriter.start({ port: primary.postgresPort, table: 'filled' });
   lab.onClose(() => writer.stop());
   const marks = cluster.nodes.map((node) => ({ node, mark: logMark(node) }));
   const postmasters = cluster.nodes.map((node) => node.postmaster());
