@@ -85,6 +85,16 @@ function tlsRemarks(config: Config): string[] {
   const warnings: string[] = [];
   if (storeProtocol(config) === 'http')
     warnings.push(...without('etcd3', etcd3, ['cacert', 'cert', 'key'], 'the protocol is http'));
+  for (const [role, user] of Object.entries(config.postgresql.authentication)) {
+    if ((user as { readonly gssencmode?: unknown } | undefined)?.gssencmode === 'require')
+      warnings.push(
+        `postgresql.authentication.${role}.gssencmode is require: PostgreSQL’s own programs keep to it, the daemon’s sessions do not use GSSAPI`,
+      );
+  }
+  if (config.postgresql.authentication.replication.sslpassword !== undefined)
+    warnings.push(
+      'postgresql.authentication.replication.sslpassword: PostgreSQL shows it in its own log when primary_conninfo changes; a key without a password that only its owner can read is safer',
+    );
   if (ctl.certfile === undefined)
     warnings.push(...without('ctl', ctl, own, 'ctl.certfile is not set'));
   if (restapi.certfile === undefined) {

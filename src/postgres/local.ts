@@ -1,5 +1,4 @@
 /** The real side of the seam in postgres.ts: puts the parts of this folder together. */
-import { isDeepStrictEqual } from 'node:util';
 import type { PostgresFacts, Upstream, UpstreamFacts } from '../core/model.ts';
 import { bootstrapServer } from './bootstrap.ts';
 import { cloneServer } from './clone.ts';
@@ -30,6 +29,7 @@ import { promoteServer } from './promote.ts';
 import { rewindServer } from './rewind.ts';
 import { toolSessions } from './run.ts';
 import { startedByService } from './services.ts';
+import { isSilence, sqlState } from './session.ts';
 import { changeSlots, type SlotChange } from './slots.ts';
 import { ensureOwnSlot, startServer } from './start.ts';
 import { type StopRequest, stopServer } from './stop.ts';
@@ -121,10 +121,6 @@ export class LocalPostgres implements Postgres {
     if (rewind === undefined) delete this.#options.rewind;
     else this.#options.rewind = rewind;
     const before = this.#options.superuser;
-    if (isDeepStrictEqual(before, superuser)) {
-      this.#options.superuser = superuser;
-      return;
-    }
     const worked = this.#parts.session.connected;
     this.#options.superuser = superuser;
     if (!worked) return;
@@ -135,6 +131,9 @@ export class LocalPostgres implements Postgres {
         async (session) => await session.query('SELECT 1', 1000),
       );
     } catch (error) {
+      // A server that is full or silent has said nothing about who asks.
+      const state = sqlState(error);
+      if (isSilence(error) || (state !== null && !state.startsWith('28'))) return;
       this.#options.superuser = before;
       throw new PostgresError(messageOf(error), { cause: error });
     }

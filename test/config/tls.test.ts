@@ -170,6 +170,16 @@ describe('what is set', () => {
     expect(says({ restapi: demanding, ctl: { certfile, keyfile } })).toEqual([]);
   });
 
+  it('and cannot be kept secret, or kept to, is said', () => {
+    const replication = { username: 'r', sslpassword: 'tell-nobody', gssencmode: 'require' };
+    const { warnings } = load({ postgresql: { authentication: { replication } } });
+    expect(warnings).toEqual([
+      expect.stringContaining('authentication.replication.gssencmode is require'),
+      expect.stringContaining('PostgreSQL shows it in its own log'),
+    ]);
+    expect(warnings.join()).not.toContain('tell-nobody');
+  });
+
   it('as header fields: names in any case, those for https win there', () => {
     const { config } = load({
       restapi: {
