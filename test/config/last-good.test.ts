@@ -77,7 +77,7 @@ describe('the last good configuration', () => {
 
 it('what a reload cannot change is named', () => {
   const load = (text: string) => loadConfig(undefined, { PATRONI_CONFIGURATION: text }).config;
-  const changed = `${MINIMAL.replace('rep-secret', 'new')}  parameters: {work_mem: 1MB}\ntags: {clonefrom: true}\n`;
-  expect(changedAtStartOnly(load(MINIMAL), load(changed))).toEqual(['postgresql.authentication']);
+  const changed = `${MINIMAL.replace('127.0.0.1:2379', '127.0.0.1:2380')}  parameters: {work_mem: 1MB}\ntags: {clonefrom: true}\n`;
+  expect(changedAtStartOnly(load(MINIMAL), load(changed))).toEqual(['etcd3.hosts']);
   expect(changedAtStartOnly(load(MINIMAL), load(MINIMAL))).toEqual([]);
 });
