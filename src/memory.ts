@@ -11,7 +11,7 @@ import type {
   Memory,
   PostgresFacts,
 } from './core/model.ts';
-import { HEARD, rememberSilence } from './core/silence.ts';
+import { DISK_HEARD, HEARD, rememberDisk, rememberSilence } from './core/silence.ts';
 import { rememberSlots } from './core/slots.ts';
 import { NO_STREAMING, rememberStreaming } from './core/streaming.ts';
 
@@ -52,6 +52,7 @@ export function newMemory(
     failedHandover: null,
     streaming: NO_STREAMING,
     silence: HEARD,
+    diskSilence: DISK_HEARD,
     promotionRefused: null,
     withdrawingSince: null,
     memberSlots: {},
@@ -89,6 +90,7 @@ export function remember(before: Memory, look: Look): Memory {
     streaming: rememberStreaming(before.streaming, now, postgres, look.cluster, look.name),
     memberSlots: rememberSlots(before.memberSlots, now, look.cluster),
     silence: rememberSilence(before.silence, now, postgres, look.job?.outcome === null),
+    diskSilence: rememberDisk(before.diskSilence, now, postgres),
   };
 }
 

@@ -11,4 +11,14 @@ describe('the catalogue of guards', () => {
     expect(text(guard.file).split(guard.guard).length - 1).toBe(1);
     expect(text(guard.test)).toContain(guard.name);
   });
+
+  it('is in docs/reliability.md, bug by bug', () => {
+    const document = text('docs/reliability.md');
+    const ids = guards.flatMap(({ id }) => id.match(/D\d+/g) ?? []);
+    // Those of timelines are named in one line; of two ends of a range, the numbers between count.
+    const told = [...document.matchAll(/D(\d+)(?:–D(\d+))?/g)].flatMap(([, from, to = from]) =>
+      Array.from({ length: Number(to) - Number(from) + 1 }, (_none, at) => `D${Number(from) + at}`),
+    );
+    expect(ids.filter((id) => !told.includes(id))).toEqual([]);
+  });
 });

@@ -79,7 +79,18 @@ describe('the lease keeper', () => {
     expect((deadline as number) - clock.now()).toBeLessThan(TTL_MS - 50 - 600);
   });
 
-  it("renews a leader's lease without being asked, and its deadline moves on", async () => {
+  it('D25: counts on its own clock: the wall clock of the machine may jump', async () => {
+    await lead();
+    let jump = 0;
+    clock.wall = () => new Date(clock.now() + jump);
+    const sentAt = clock.now();
+    for (jump of [7_200_000, -7_200_000]) await pass(2000);
+    expect(losses).toEqual([]);
+    for (const deadline of deadlines) expect(deadline - sentAt).toBeLessThan(4000 + TTL_MS);
+    expect(deadlines.at(-1)).toBeGreaterThan(sentAt + TTL_MS);
+  });
+
+  it("D18: renews a leader's lease without being asked, and its deadline moves on", async () => {
     await lead();
     const first = keeper.facts().deadline as number;
     await pass(3 * TTL_MS);
@@ -318,7 +329,7 @@ describe('the lease keeper', () => {
       return keeper.leadership;
     };
 
-    it('D16, D22: says at the first renewal that fails that other proof is needed, and when it is over', async () => {
+    it('D16, D21, D22: says at the first renewal that fails that other proof is needed, and when it is over', async () => {
       await lead();
       events = [];
       client.fault = () => 'refused connection';

@@ -2,6 +2,7 @@
  * The field's known bugs that this version guards against: for each the fault, the rule, the test,
  * and the change of the source that takes the guard away.
  */
+import { fieldGuards } from './field.ts';
 import type { Guard } from './guard.ts';
 import { healthGuards } from './health.ts';
 import { storageGuards } from './storage.ts';
@@ -154,7 +155,7 @@ export const guards: readonly Guard[] = [
     fault: 'daemon and guard of a primary are frozen, and its PostgreSQL goes on sending',
     rule: 'campaign.stand-still: whoever is behind receives nothing more while positions are compared',
     test: 'test/core/race.test.ts',
-    name: 'the former leader still sends',
+    name: 'D26, moving',
     file: 'src/core/campaigning.ts',
     guard: '  if (behind === undefined) return null;\n',
     without: '  if (behind === undefined || behind) return null;\n',
@@ -307,7 +308,7 @@ export const guards: readonly Guard[] = [
       'an error of the store that begins no failsafe round, or begins it when the lease is over',
     rule: 'whatever a renewal fails with is a missed one: members are asked from then on',
     test: 'test/lease.test.ts',
-    name: 'D16, D22',
+    name: 'D16, D21, D22',
     file: 'src/lease.ts',
     guard: '      if (this.#leadership !== null) this.#options.onMissed();\n',
     without: '',
@@ -356,4 +357,5 @@ export const guards: readonly Guard[] = [
   ...synchronousGuards,
   ...healthGuards,
   ...storageGuards,
+  ...fieldGuards,
 ];

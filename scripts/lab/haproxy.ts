@@ -69,16 +69,22 @@ export class HAProxy {
     this.process = process;
   }
 
-  /** Starts it and waits until it listens. */
-  static async start(lab: Lab, backends: readonly Backend[]): Promise<HAProxy> {
-    const folder = lab.path('haproxy');
+  /** Starts it and waits until it listens. `dropCancels`: with that option of the deployed file. */
+  static async start(
+    lab: Lab,
+    backends: readonly Backend[],
+    { dropCancels = false } = {},
+  ): Promise<HAProxy> {
+    const folder = lab.path(dropCancels ? 'haproxy-cancels' : 'haproxy');
     const ports = {
       primary: await lab.port(),
       replicas: await lab.port(),
       stats: await lab.port(),
     };
     const file = join(folder, 'haproxy.cfg');
-    writeFileSync(file, labConfig(readFileSync(DEPLOYED_CONFIG, 'utf8'), backends, ports));
+    const deployed = readFileSync(DEPLOYED_CONFIG, 'utf8');
+    const chosen = dropCancels ? deployed.replaceAll('# tcp-request', 'tcp-request') : deployed;
+    writeFileSync(file, labConfig(chosen, backends, ports));
     await validate(file);
     const running = await lab.spawn([program(), '-db', '-f', file], {
       name: 'haproxy',

@@ -37,6 +37,7 @@ With \`by (scope)\` where several clusters are scraped. Times assume ttl 30.
 - Lag, bytes: \`scalar(max(patroni_xlog_location)) - patroni_xlog_replayed_location > 1e8 and patroni_replica == 1\` for 5 min (one cluster).
 - Renewals fail or are slow: \`increase(tenure_lease_renewals_missed_total[5m]) > 3\`; \`tenure_lease_remaining_seconds < 10\` (a third of ttl).
 - The guard is not there: \`tenure_guard_state{state="missing"} == 1\` for 10 s. It has fired: \`tenure_guard_state{state="fired"} == 1\` at once.
+- The watchdog is required and fails: \`tenure_watchdog_state{state="failed"} == 1\`. Commits that a failover may lose: \`tenure_unconfirmed_commits > 0\`.
 - etcd: \`time() - patroni_dcs_last_seen > 60\`; \`increase(tenure_etcd_requests_total{outcome!="answered"}[5m]) > 10\`.
 - The loop hangs: \`tenure_tick_overdue_seconds > 30\`.
 - Somebody forgot: \`patroni_is_paused == 1\` for 1 h; \`patroni_pending_restart == 1\` for 1 d.

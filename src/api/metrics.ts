@@ -224,6 +224,25 @@ export const PATRONI_METRICS: readonly Metric<Snapshot>[] = [
     comment: `Values: ${STATES.map(([name], at) => `${at}=${name}`).join(', ')}`,
     samples: (s) => [{ value: stateNumber(s) }],
   },
+  // Newer than the protocol version that we publish (C-4, [M]).
+  {
+    name: 'patroni_failsafe_mode_enabled',
+    type: 'gauge',
+    help: '1 while failsafe_mode is on.',
+    samples: ({ settings }) => flag(settings.failsafeMode),
+  },
+  {
+    name: 'patroni_failsafe_member',
+    type: 'gauge',
+    help: '1 on a member that /failsafe names.',
+    samples: ({ cluster, name }) => flag(Object.hasOwn(cluster?.failsafe ?? {}, name)),
+  },
+  {
+    name: 'patroni_failover_priority',
+    type: 'gauge',
+    help: 'Failover priority in force; 0: never to be promoted.',
+    samples: ({ settings }) => [{ value: settings.tags.failoverPriority }],
+  },
 ];
 
 export function metricsText(snapshot: Snapshot): string {

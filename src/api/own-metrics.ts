@@ -5,6 +5,7 @@ import { TENURE_VERSION } from '../version.ts';
 import { type Metric, number, type Sample, times } from './exposition.ts';
 
 const GUARD_STATES = ['off', 'missing', 'disarmed', 'armed', 'fired'] as const;
+const WATCHDOG_STATES = ['off', 'idle', 'active', 'failed'] as const;
 
 export const OWN_METRICS: readonly Metric<Snapshot>[] = [
   {
@@ -79,6 +80,22 @@ export const OWN_METRICS: readonly Metric<Snapshot>[] = [
     help: '1 for the state that the guard process is in, 0 for the others.',
     samples: ({ guard }) =>
       GUARD_STATES.map((state) => ({ labels: { state }, value: guard.state === state ? 1 : 0 })),
+  },
+  {
+    name: 'tenure_watchdog_state',
+    type: 'gauge',
+    help: '1 for the state of the hardware watchdog, 0 for the others.',
+    samples: ({ watchdog }) =>
+      WATCHDOG_STATES.map((state) => ({
+        labels: { state },
+        value: watchdog.state === state ? 1 : 0,
+      })),
+  },
+  {
+    name: 'tenure_unconfirmed_commits',
+    type: 'gauge',
+    help: 'Commits that ceased to wait for standbys before one had confirmed them: a failover may lose them.',
+    samples: ({ cluster }) => number(cluster === null ? null : (cluster.unconfirmed?.count ?? 0)),
   },
   {
     name: 'tenure_etcd_requests_total',

@@ -61,8 +61,9 @@ function inTime(decided: Decision, { seen, cluster }: Situation): Decision {
     const state = at ? due(at, seen) : null;
     return state?.when === 'later' ? state.inMs : decided.wakeInMs;
   });
-  const { silence } = seen.memory;
-  const heardMs = silence.since === null ? decided.wakeInMs : SILENT_LOOK_MS;
+  const { silence, diskSilence } = seen.memory;
+  const heard = silence.since === null && diskSilence.since === null;
+  const heardMs = heard ? decided.wakeInMs : SILENT_LOOK_MS;
   return { ...decided, wakeInMs: Math.min(decided.wakeInMs, heardMs, ...times) };
 }
 

@@ -23,7 +23,7 @@ import type { ClusterView, SyncContent } from './cluster.ts';
 import type { Known } from './known.ts';
 import type { PostgresFacts, UpstreamFacts } from './server.ts';
 import type { Settings, Tags } from './settings.ts';
-import type { Silence } from './silence.ts';
+import type { DiskSilence, Silence } from './silence.ts';
 import type { StreamingMemory } from './streaming.ts';
 
 export type * from './asked.ts';
@@ -196,6 +196,8 @@ export interface Memory {
   readonly streaming: StreamingMemory;
   /** Since when PostgreSQL, which runs, gives no sign of life. */
   readonly silence: Silence;
+  /** The same of the disk below a running primary. */
+  readonly diskSilence: DiskSilence;
   /** Since when this member has been asking to leave `/sync`; null while it is not. */
   readonly withdrawingSince: number | null;
   /** Slots that are or were a member's: when it was last in the store. */

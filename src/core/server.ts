@@ -133,6 +133,8 @@ export interface PostgresFacts {
   readonly ready: 'accepting' | 'rejecting' | 'no answer';
   /** It was asked, or knocked at, and gave no sign of life in time: how. Absent: it did, or that is not known. */
   readonly silent?: string;
+  /** Since when a look at the data disk, or a write to it, has been without an end, monotonic ms. Absent: none is. */
+  readonly diskPendingSince?: number;
   readonly sql: Known<SqlFacts>;
   /** Work that a former agent began and did not finish; from our state directory (rule S7). */
   readonly interrupted: InterruptedWork | null;

@@ -1,7 +1,8 @@
 /**
  * Since when a server that runs gives no sign of life (rule F2; issues 10 and 11 of the contract's
  * section 9). A refusal is a sign of life, "too many clients" and "starting up" included; so is a
- * query that was cancelled because it took too long.
+ * query that was cancelled because it took too long. And since when its disk has not: then it answers
+ * from memory, and only commits wait.
  */
 import type { PostgresFacts } from './server.ts';
 
@@ -53,9 +54,44 @@ export function rememberSilence(
   };
 }
 
-/** How long the server has been hung, ms; null: it is not, or that is not certain yet. */
-export function hungMs({ since, looks }: Silence, now: number, ttlMs: number): number | null {
+/** How long the server, or its disk, has been hung, ms; null: it is not, or that is not certain yet. */
+export function hungMs(
+  { since, looks }: Pick<Silence, 'since' | 'looks'>,
+  now: number,
+  ttlMs: number,
+): number | null {
   if (since === null || looks < HUNG_LOOKS) return null;
   const silentMs = now - since;
   return silentMs >= Math.max(ttlMs, HUNG_MS) ? silentMs : null;
+}
+
+export interface DiskSilence {
+  /** Since when nothing that was begun on the disk has come to its end, monotonic ms; null: nothing is pending. */
+  readonly since: number | null;
+  /** The last look. */
+  readonly lastAt: number | null;
+  /** Flushed position at that look, bytes; null: unknown. */
+  readonly flushedLsn: number | null;
+  readonly looks: number;
+}
+
+export const DISK_HEARD: DiskSilence = { since: null, lastAt: null, flushedLsn: null, looks: 0 };
+
+/** WAL that was flushed is a sign of life too: a disk that is only slow, or busy, is none that hangs. */
+export function rememberDisk(
+  before: DiskSilence,
+  now: number,
+  { postmaster, sql, diskPendingSince: pending }: PostgresFacts,
+): DiskSilence {
+  if (postmaster.kind !== 'alive' || !sql.known || sql.value.inRecovery) return DISK_HEARD;
+  const flushedLsn = sql.value.currentLsn;
+  if (pending === undefined) return { since: null, lastAt: now, flushedLsn, looks: 0 };
+  const watched = before.lastAt !== null && now - before.lastAt < APART_MS;
+  const still = watched && flushedLsn !== null && flushedLsn === before.flushedLsn;
+  return {
+    since: still ? (before.since ?? pending) : now,
+    lastAt: now,
+    flushedLsn,
+    looks: still ? before.looks + 1 : 1,
+  };
 }

@@ -25,6 +25,7 @@ const SOON_MS = 250;
 
 export const unfit: readonly Rule[] = [
   { id: 'lead.hung', when: hung },
+  { id: 'lead.disk-hangs', when: diskHangs },
   { id: 'lead.unreadable', when: unreadable },
   { id: 'lead.stuck', when: stuck },
   { id: 'lead.watchdog', when: unwatched },
@@ -65,6 +66,20 @@ function hung(s: Situation): Decision | null {
     `${why}; ending it, to start it again: no other member can lead`,
     [{ do: 'killEverything' }],
     SOON_MS,
+  );
+}
+
+/** Queries are answered from memory, and nothing that is written is ever acknowledged (field D67). */
+function diskHangs(s: Situation): Decision | null {
+  const { seen, ours, cluster } = s;
+  if (!ours || seen.settings.paused || !runsAsPrimary(s)) return null;
+  const silentMs = hungMs(seen.memory.diskSilence, seen.now, seen.settings.ttlMs);
+  if (silentMs === null || !failoverPossible(cluster, seen.name, seen.settings)) return null;
+  const seconds = Math.round(silentMs / 1000);
+  return letOthersLead(
+    s,
+    'lead.disk-hangs',
+    `the data disk hangs: neither the daemon nor PostgreSQL could write to it for ${seconds} s`,
   );
 }
 

@@ -87,7 +87,8 @@ export class Fence {
   async readyToLead(): Promise<void> {
     // One after the other: a device is not started for a primary that does not come.
     await this.ready();
-    await this.#watchdog.ready();
+    // In pause there is no deadline, and no watchdog.
+    if (this.#self.deadline !== null) await this.#watchdog.ready();
   }
 
   /**
@@ -99,7 +100,8 @@ export class Fence {
     const before = this.#self.deadline;
     this.#guard.arm(deadline);
     try {
-      await this.readyToLead();
+      await this.ready();
+      await this.#watchdog.ready();
       return await work();
     } finally {
       // A renewal that was proven meanwhile has armed both.

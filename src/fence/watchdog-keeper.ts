@@ -16,6 +16,8 @@ import type { WatchdogDevice, WatchdogDriver } from './watchdog-device.ts';
 
 /** After it could not be used, ms: meanwhile others lead, where it is required. */
 const RETRY_MS = 60_000;
+/** For a look at a device that is not open, ms. */
+const CHECKED_MS = 1000;
 /** One that hears nothing and has not reset the machine by so much after its time does not work, ms. */
 const OVERDUE_MS = 2000;
 
@@ -44,6 +46,7 @@ export class WatchdogKeeper implements Watchdog {
   /** Let go while it was being opened. */
   #unwanted = false;
   #failure: { readonly why: string; readonly at: number } | null = null;
+  #checked: { readonly at: number; readonly why: string | null } | null = null;
   #complaint = '';
   /** Ends the keep-alives of a device that nothing turns off; null: it is not fed so. */
   #feeding: (() => void) | null = null;
@@ -81,11 +84,11 @@ export class WatchdogKeeper implements Watchdog {
   }
 
   facts(): WatchdogFacts {
-    const why = this.#why();
-    const failure = this.#options.policy.mode === 'required' ? why : null;
-    if (failure !== null) return { state: 'failed', failure };
-    if (this.#device !== null && this.#feeding === null) return { state: 'active', failure };
-    return { state: why === null ? 'idle' : 'failed', failure };
+    const required = this.#options.policy.mode === 'required';
+    const why = required ? this.#whyLately() : this.#failedLately();
+    if (required && why !== null) return { state: 'failed', failure: why };
+    if (this.#device !== null && this.#feeding === null) return { state: 'active', failure: null };
+    return { state: why === null ? 'idle' : 'failed', failure: null };
   }
 
   close(stopped: boolean): void {
@@ -101,11 +104,24 @@ export class WatchdogKeeper implements Watchdog {
     this.#letGo(stopped);
   }
 
+  #failedLately(): string | null {
+    const failed = this.#failure;
+    return failed !== null && this.#options.clock.now() - failed.at < RETRY_MS ? failed.why : null;
+  }
+
+  /** Health checks ask as well, and cost nothing (rule F6). */
+  #whyLately(): string | null {
+    const now = this.#options.clock.now();
+    if (this.#checked === null || now - this.#checked.at >= CHECKED_MS)
+      this.#checked = { at: now, why: this.#why() };
+    return this.#checked.why;
+  }
+
   /** Why it cannot be used; null: nothing is known against it. */
   #why(): string | null {
-    const { clock, device, driver, policy, ttlMs } = this.#options;
-    if (this.#failure !== null && clock.now() - this.#failure.at < RETRY_MS)
-      return this.#failure.why;
+    const { device, driver, policy, ttlMs } = this.#options;
+    const failed = this.#failedLately();
+    if (failed !== null) return failed;
     if (this.#device !== null) return null;
     const obstacle = driver.obstacle();
     if (obstacle !== null) return `the watchdog ${device} cannot be used: ${obstacle}`;
@@ -124,7 +140,7 @@ export class WatchdogKeeper implements Watchdog {
     if (device !== null && seconds === this.#seconds) return;
     const why = this.#why();
     if (why !== null) {
-      this.#complain(why);
+      if (this.#failedLately() === null) this.#fail(why);
       return;
     }
     this.#changing = (device === null ? this.#open(seconds) : this.#retime(device, seconds))
@@ -148,6 +164,7 @@ export class WatchdogKeeper implements Watchdog {
     this.#seconds = seconds;
     this.#resetAt = openedAt + device.timeoutMs;
     this.#failure = null;
+    this.#checked = null;
     this.#complaint = '';
     log(
       'info',
@@ -194,6 +211,7 @@ export class WatchdogKeeper implements Watchdog {
   #fail(why: string): void {
     const text = why.includes(this.#options.device) ? why : `${this.#options.device}: ${why}`;
     this.#failure = { why: text, at: this.#options.clock.now() };
+    this.#checked = null;
     this.#complain(text);
     this.#options.onChange('the watchdog cannot be used');
   }

@@ -12,6 +12,7 @@ import type {
 import { clientConfig, type LocalTarget, localTarget } from './connect.ts';
 import type { ControlData } from './controlfile.ts';
 import { exists, isMissing, messageOf } from './disk.ts';
+import { DiskProbe, touchDisk } from './diskprobe.ts';
 import { FACTS_SQL, parseFacts, type ServerFacts } from './facts.ts';
 import { type Knock, knock } from './knock.ts';
 import { databaseOf, type Parts, readControl } from './parts.ts';
@@ -58,11 +59,14 @@ interface Answer {
 export class Looker {
   readonly #parts: Parts;
   #disk: Promise<DiskFacts> | null = null;
+  #diskSince: number | null = null;
+  readonly #probe: DiskProbe;
   #knockedAt = Number.NEGATIVE_INFINITY;
   #replay: { readonly at: string; readonly timeline: number } | null = null;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#probe = new DiskProbe(parts.clock, () => touchDisk(parts.places));
   }
 
   async look(searchWalEnd: boolean): Promise<PostgresFacts> {
@@ -75,6 +79,9 @@ export class Looker {
     const control = await this.#control(disk, answer);
     const stopped = postmaster.kind === 'none' && orphans.length === 0;
     const silent = postmaster.kind === 'alive' ? answer.silent : null;
+    const primary = answer.facts.known && !answer.facts.value.sql.inRecovery;
+    const pending = this.#pending();
+    if (postmaster.kind === 'alive' && primary) this.#probe.look();
     return {
       dataDirectory: disk.dataDirectory,
       control,
@@ -83,6 +90,7 @@ export class Looker {
       orphans: orphans.length,
       ready: answer.ready,
       ...(silent === null ? {} : { silent }),
+      ...pending,
       sql: answer.facts.known ? { known: true, value: answer.facts.value.sql } : answer.facts,
       interrupted: disk.marker,
       incarnation: disk.incarnation,
@@ -116,10 +124,18 @@ export class Looker {
     return facts.known ? facts.value.sql.timeline : null;
   }
 
+  /** Whichever has waited for longer. */
+  #pending(): Pick<PostgresFacts, 'diskPendingSince'> {
+    const began = [this.#diskSince, this.#probe.pendingSince].filter((at) => at !== null);
+    return began.length === 0 ? {} : { diskPendingSince: Math.min(...began) };
+  }
+
   /** A hung disk keeps one look waiting, not one more each tick. */
   async #lookAtDisk(): Promise<DiskFacts> {
+    this.#diskSince ??= this.#parts.clock.now();
     this.#disk ??= diskFacts(this.#parts).finally(() => {
       this.#disk = null;
+      this.#diskSince = null;
     });
     try {
       return await within(this.#parts.clock, DISK_MS, 'data directory', this.#disk);

@@ -69,6 +69,15 @@ describe('Patroni’s metrics (C-4)', () => {
     ]) {
       expect([name, found.get(`patroni_${name}`)]).toEqual([name, '1']);
     }
+    const member = primary({
+      settings: settings({ failsafeMode: true, tags: { ...settings().tags, failoverPriority: 3 } }),
+      cluster: view({ failsafe: { n1: 'http://127.0.0.1:5701/patroni' } }),
+    });
+    const failsafe = values(metricsText(member));
+    expect(failsafe.get('patroni_failsafe_mode_enabled')).toBe('1');
+    expect(failsafe.get('patroni_failsafe_member')).toBe('1');
+    expect(failsafe.get('patroni_failover_priority')).toBe('3');
+    expect(found.get('patroni_failsafe_member')).toBe('0');
     const held = postgres(replicaSql({ replayPaused: true, replayTimestamp: null }));
     const standby = values(metricsText(replica({ postgres: held })));
     expect(standby.get('patroni_xlog_paused')).toBe('1');
@@ -148,6 +157,9 @@ describe('ours', () => {
       'tenure_guard_state{state="armed"}': '1',
       'tenure_guard_state{state="fired"}': '0',
       'tenure_rule{rule="lead.hold"}': '1',
+      'tenure_watchdog_state{state="off"}': '1',
+      'tenure_watchdog_state{state="failed"}': '0',
+      tenure_unconfirmed_commits: '0',
     });
     expect(Number(found.get('process_resident_memory_bytes'))).toBeGreaterThan(1e6);
   });

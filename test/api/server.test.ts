@@ -13,6 +13,7 @@ describe('methods', () => {
     '/history',
     '/config',
     '/failsafe',
+    '/metrics',
     '/liveness',
     '/readiness',
     '/nonsense',

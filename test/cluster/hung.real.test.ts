@@ -2,7 +2,9 @@
  * A primary that runs and serves nobody, in synchronous mode: another leads, nothing that was
  * acknowledged is lost, and the old one comes back (rule F2; contract section 9, issue 10).
  */
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster, Lab, type Node, SteadyWriter } from '../../scripts/lab/index.ts';
 import { everyRow } from './rows.ts';
@@ -59,4 +61,22 @@ describe('a primary that hangs', () => {
     },
     300_000,
   );
+
+  it('D67: with its disk, while it answers from memory', async () => {
+    const old = await cluster.healthy(DEADLINE_MS);
+    const version = join(old.dataDir, 'PG_VERSION');
+    const [kept, hung] = [`${version}.kept`, `${version}.hung`];
+    // What opens a FIFO waits for ever, as on a disk that hangs; PostgreSQL itself does not open this one.
+    execFileSync('mkfifo', [hung]);
+    renameSync(version, kept);
+    renameSync(hung, version);
+    await cluster.waitForPrimary({ not: old.name, deadlineMs: DEADLINE_MS });
+    expect(readFileSync(old.log, 'utf8')).toMatch(/the data disk hangs: .* for \d+ s/);
+    expect(old.postgresProcesses()).toEqual([]);
+    renameSync(version, hung);
+    renameSync(kept, version);
+    closeSync(openSync(hung, constants.O_WRONLY | constants.O_NONBLOCK));
+    rmSync(hung);
+    await cluster.healthy(DEADLINE_MS);
+  }, 300_000);
 });

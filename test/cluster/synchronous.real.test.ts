@@ -1,6 +1,16 @@
 /** Synchronous replication on three real nodes (contract 5.15; rule S5; field D36, D37, D39, D40). */
+
+import { createConnection } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Cluster, Lab, type Node, SteadyWriter, waitFor } from '../../scripts/lab/index.ts';
+import {
+  Cluster,
+  connect,
+  HAProxy,
+  Lab,
+  type Node,
+  SteadyWriter,
+  waitFor,
+} from '../../scripts/lab/index.ts';
 import { everyRow } from './rows.ts';
 
 const DEADLINE_MS = 60_000;
@@ -72,6 +82,17 @@ async function commits(node: Node, ms: number): Promise<boolean> {
 async function unconfirmed(): Promise<number | undefined> {
   const found = await cluster.etcd.get('/service/sync/tenure/unconfirmed');
   return found && (JSON.parse(found.value) as { count?: number }).count;
+}
+
+/** As PQcancel does it; returns when the connection is closed, which PostgreSQL does after the signal. */
+async function cancel(port: number, pid: number, secret: number): Promise<void> {
+  const request = Buffer.alloc(16);
+  for (const [at, word] of [16, 80_877_102, pid, secret].entries())
+    request.writeInt32BE(word, at * 4);
+  const socket = createConnection({ port, host: '127.0.0.1' }, () => socket.write(request));
+  socket.on('error', () => undefined);
+  socket.resume();
+  await new Promise((resolve) => socket.on('close', resolve));
 }
 
 /** The commits that wait are cancelled, and the store hears of each. */
@@ -165,6 +186,34 @@ describe('priority mode', () => {
     await writer.stop();
     await everyRow(writer, next, DEADLINE_MS);
     await cluster.healthy(DEADLINE_MS);
+  });
+
+  it('D38: HAProxy lets no cancel request through, where it is told to', async () => {
+    const primary = await cluster.healthy(DEADLINE_MS);
+    const proxy = await HAProxy.start(lab, cluster.nodes, { dropCancels: true });
+    await waitFor('the primary to be up', DEADLINE_MS, async () =>
+      (await proxy.up('primary')).includes(primary.name),
+    );
+    const client = await connect({ port: proxy.ports.primary, statementMs: DEADLINE_MS });
+    client.on('error', () => undefined);
+    const outcome = client.query('SELECT pg_sleep(60)').then(
+      () => 'done',
+      (error: Error) => error.message,
+    );
+    const { processID, secretKey } = client as unknown as Record<string, number>;
+    const active = async (): Promise<boolean> =>
+      (
+        await primary.query(
+          "SELECT FROM pg_stat_activity WHERE query LIKE '%sleep(60)' AND state = 'active' AND pid = $1",
+          [processID],
+        )
+      ).length > 0;
+    await waitFor('the query to run', DEADLINE_MS, active);
+    await cancel(proxy.ports.primary, processID as number, secretKey as number);
+    expect(await active()).toBe(true);
+    await cancel(primary.postgresPort, processID as number, secretKey as number);
+    expect(await outcome).toContain('canceling statement due to user request');
+    await client.end();
   });
 
   it('a switchover goes to the standby of /sync only, and nothing is lost', async () => {

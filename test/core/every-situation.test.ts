@@ -154,6 +154,10 @@ const memories: readonly Memory[] = [
     },
     promotionRefused: given.NOW - 100,
   }),
+  given.memory({
+    lastRole: 'primary',
+    diskSilence: { since: given.NOW - 60_000, lastAt: given.NOW, flushedLsn: 5000, looks: 9 },
+  }),
 ];
 const jobs: readonly Observation['job'][] = [
   null,

@@ -109,7 +109,7 @@ const cases: readonly {
     because: 'it will not be started from, and another member can serve (F2)',
   },
   {
-    given: 'a stop that does not come to its end on a disk that hangs',
+    given: 'D11: a stop that does not come to its end on a disk that hangs',
     observation: given.leader({
       postgres: given.running(given.primarySql(), {
         sql: given.unknown('no answer'),

@@ -13,7 +13,7 @@ import type {
   UpstreamFacts,
 } from '../../src/core/model.ts';
 import type { Settings, Tags } from '../../src/core/settings.ts';
-import { HEARD } from '../../src/core/silence.ts';
+import { DISK_HEARD, HEARD } from '../../src/core/silence.ts';
 import { NO_STREAMING } from '../../src/core/streaming.ts';
 
 export const SYSTEM = '7710215941031662088';
@@ -234,6 +234,7 @@ export const memory = (change: Partial<Memory> = {}): Memory => ({
   failedHandover: null,
   streaming: NO_STREAMING,
   silence: HEARD,
+  diskSilence: DISK_HEARD,
   promotionRefused: null,
   withdrawingSince: null,
   memberSlots: {},

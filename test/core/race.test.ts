@@ -23,14 +23,14 @@ const cases: readonly Case[] = [
     because: 'a lagging copy is not promoted while a better one lives',
   },
   {
-    given: 'a peer has more WAL, and the former leader still sends',
+    given: 'D26, moving: a peer has more WAL, and the former leader still sends',
     observation: given.contender({ peers: [given.peer('n3', 5001)] }),
     rule: 'campaign.stand-still',
     steps: ['follow'],
     because: 'while positions move each finds the other one ahead, and nobody ever leads',
   },
   {
-    given: 'nobody has more, and the former leader still sends',
+    given: 'D10: nobody has more, and the former leader still sends',
     observation: given.contender(),
     rule: 'campaign.race',
     steps: race,
@@ -189,7 +189,7 @@ const cases: readonly Case[] = [
     because: 'nobody is on timeline 2',
   },
   {
-    given: 'a peer that still runs as a primary',
+    given: 'D2: a peer that still runs as a primary',
     observation: given.contender({ peers: [given.peer('n3', 5000, { inRecovery: false })] }),
     rule: 'campaign.race',
     steps: [],
@@ -236,7 +236,8 @@ const cases: readonly Case[] = [
     because: 'n3 may come back with what is missing here (simulator, seed 153)',
   },
   {
-    given: 'a store that came back empty of members, seen by one that lacks nothing it knows of',
+    given:
+      'D23: a store that came back empty of members, seen by one that lacks nothing it knows of',
     observation: given.contender({
       cluster: given.known(given.leaderless({ members: [] })),
       peers: [],

@@ -27,7 +27,7 @@ const priority: readonly Case[] = [
     because: '/sync names the leader before anything depends on it',
   },
   {
-    given: '/sync of another leader',
+    given: 'D33: /sync of another leader',
     bent: { sync: named(['n3'], { leader: 'n2' }) },
     does: ['sync n1:/0@40'],
     because: 'what was promised for its writes says nothing about these',
@@ -92,7 +92,7 @@ const priority: readonly Case[] = [
     because: 'both have to confirm before both are named',
   },
   {
-    given: 'one of two named standbys is gone',
+    given: 'D29: one of two named standbys is gone',
     bent: {
       settings: { synchronousNodeCount: 2 },
       sync: named(['n2', 'n3']),

@@ -138,6 +138,10 @@ describe('with a watchdog, the fence', () => {
 
   it('has it active before anything becomes a primary, after the guard', async () => {
     await fence.readyToLead();
+    expect(told, 'in pause').toEqual(['confirmed']);
+    fence.arm(inMs(20_000), TTL_MS);
+    told = [];
+    await fence.readyToLead();
     expect(told).toEqual(['confirmed', 'watched']);
     watched = false;
     await expect(fence.readyToLead()).rejects.toThrow(WatchdogError);

@@ -10,7 +10,7 @@ import { Cluster, Lab, type Node, waitFor } from '../../scripts/lab/index.ts';
 import { logMark, pair, replicates, tellOnFailure } from '../daemon/watching.ts';
 import { contents, type FuzzRequest, requests, runs } from './inputs.ts';
 
-const USUAL = 150;
+const USUAL = 120;
 const AT_ONCE = 4;
 /** Per input on a busy machine, ms; a request may have to wait for a restart. */
 const INPUT_MS = 200;

@@ -43,7 +43,7 @@ describe('properties', () => {
   const bytes = fc.uint8Array({ maxLength: 200 }).map((array) => Buffer.from(array).toString());
   const anything = fc.oneof(bytes, fc.json(), fc.string({ unit: 'grapheme' }));
 
-  test('decoding never throws, whatever stands in any key', () => {
+  test('decoding never throws, whatever stands in any key', { timeout: 60_000 }, () => {
     const entry = fc.tuple(fc.constantFrom(...names), anything);
     fc.assert(
       fc.property(fc.array(entry, { maxLength: 12 }), (entries) => {
@@ -54,7 +54,7 @@ describe('properties', () => {
     );
   });
 
-  test('nor for fields of any shape where others are expected', () => {
+  test('nor for fields of any shape where others are expected', { timeout: 60_000 }, () => {
     const fieldNames = ['state', 'tags', 'tenure', 'xlog_location', 'optime', 'slots', 'leader'];
     const fields = fc.dictionary(
       fc.constantFrom(...fieldNames, 'member', 'quorum'),

@@ -76,7 +76,7 @@ async function call(
 }
 
 describe('an answer from the past (S3)', () => {
-  test('a raft term that went backwards: another endpoint is asked, and stays preferred', async () => {
+  test('D14: a raft term that went backwards: another endpoint is asked, and stays preferred', async () => {
     await call('read', [header(7)]);
     expect(endpoints.preferred.url).toBe(fakes[0]?.url);
     for (const kind of ['read', 'harmless'] as const) {
@@ -220,7 +220,7 @@ describe('failures', () => {
     expect(outcome).toMatchObject({ mayHaveHappened: true });
   });
 
-  test('a lost leader of the store, mislabelled, is asked elsewhere (D17)', async () => {
+  test('D17: a lost leader of the store, mislabelled, is asked elsewhere', async () => {
     const answers = [grpc(2, 'not a primary lessor'), header(1)];
     expect(await call('harmless', answers)).toMatchObject({ asked: 2, outcome: header(1) });
   });
@@ -261,7 +261,7 @@ describe('failures', () => {
     expect(fakes.map(({ probes }) => probes)).toEqual([2, 1]);
   });
 
-  test('a stale login is renewed once, also for a write', async () => {
+  test('D19: a stale login is renewed once, also for a write', async () => {
     const denied = (): Error => grpc(16, 'etcdserver: invalid auth token');
     expect(await call('write', [denied(), header(1)])).toMatchObject({
       asked: 2,

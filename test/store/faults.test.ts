@@ -38,7 +38,7 @@ describe('a member that lost its leadership and answers keep-alives (S1)', () =>
     return { store: stale, terms };
   }
 
-  test('its answer proves nothing, although the key is still there', async () => {
+  test('D24: its answer proves nothing, although the key is still there', async () => {
     const leadership = await faulty.lead();
     const { store: stale, terms } = behind();
     memory.changeLeader();
@@ -240,7 +240,7 @@ describe('other failures', () => {
     expect(renewal).toMatchObject({ proven: false, lost: false, ttlSeconds: 0 });
   });
 
-  test('a broken watch asks to look again', async () => {
+  test('D15: a broken watch asks to look again', async () => {
     const hints: string[] = [];
     store.watch((why) => void hints.push(why));
     memory.breakWatches('compacted');
