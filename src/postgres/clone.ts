@@ -60,6 +60,8 @@ export async function cloneServer(
 ): Promise<void> {
   const { places, options, configuration } = parts;
   const methods = configuration.settings.making?.replicaMethods ?? ['basebackup'];
+  // An option that is wrong is said before anybody is asked.
+  if (methods.includes('basebackup')) backupOptions(parts);
   await refuseRunning(parts);
   await endOrphans(parts, ctlTimeout(options));
   const facts = await parts.upstreams.ask(from, ASK_MS);
