@@ -1,7 +1,16 @@
 /** The daemon's entry point: `tenure CONFIG.yml`. Arguments, signals, exit codes; no more. */
 import { parseArgs } from 'node:util';
-import { type Config, ConfigError, type Loaded, loadConfig, secretsOf } from './config/index.ts';
+import {
+  type Config,
+  ConfigError,
+  keepLastGood,
+  type Loaded,
+  lastGood,
+  loadConfig,
+  secretsOf,
+} from './config/index.ts';
 import { Daemon } from './daemon.ts';
+import { hideMemory } from './dumps.ts';
 import { createLogger, logOptions, type RootLogger } from './log.ts';
 import { PostgresError } from './postgres/postgres.ts';
 import type { Say } from './runtime.ts';
@@ -27,6 +36,7 @@ const OPTIONS = {
 } as const;
 
 async function main(): Promise<number> {
+  hideMemory();
   const asked = readArguments();
   if (typeof asked === 'number') return asked;
   const { path, options } = asked;
@@ -37,7 +47,7 @@ async function main(): Promise<number> {
     process.stderr.write(`tenure: ${error instanceof Error ? error.message : String(error)}\n`);
     return 1;
   }
-  const loaded = readConfig(path);
+  const loaded = readConfig(path, options['validate-config'] !== true);
   if (loaded === null) return 1;
   if (!options['validate-config']) return serve(path, loaded);
   return await validate(path, loaded, {
@@ -67,21 +77,35 @@ function readArguments():
   }
 }
 
-function readConfig(path: string | undefined): Loaded | null {
+/** `mayBeOld`: where the file cannot be used, the last good one may stand in, with the reason as `problem`. */
+function readConfig(
+  path: string | undefined,
+  mayBeOld: boolean,
+): (Loaded & { readonly problem?: string }) | null {
   try {
     return loadConfig(path, process.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
+    const old = mayBeOld ? lastGood(path, process.env) : null;
+    if (old !== null) {
+      const problem = `the configuration cannot be used, and the last good one, of ${old.savedAt}, is in force: ${error.message}`;
+      return { ...old, problem };
+    }
     process.stderr.write(`tenure: ${error.message}\n`);
     return null;
   }
 }
 
-async function serve(path: string | undefined, { config, warnings }: Loaded): Promise<number> {
+async function serve(
+  path: string | undefined,
+  loaded: Loaded & { readonly problem?: string },
+): Promise<number> {
+  const { config, warnings, problem } = loaded;
   const log = logOptions(config.log);
   const logger = openLog({ ...log.options, secrets: secretsOf(config) });
   if (logger === null) return 1;
   const say: Say = (level, text) => logger[level](text);
+  if (problem !== undefined) say('error', problem);
   for (const warning of [...warnings, ...log.warnings]) say('warning', warning);
   say(
     'info',
@@ -103,13 +127,17 @@ async function serve(path: string | undefined, { config, warnings }: Loaded): Pr
     });
     if (reloaded === null) return;
     for (const warning of reloaded.warnings) say('warning', warning);
+    void keepLastGood(path, reloaded, new Date());
     void reloaded.apply();
   });
   // A promise that nobody looked at is a bug, but no reason to leave a primary without its keeper.
   process.on('unhandledRejection', (reason) =>
     say('error', `unhandled rejection, please report it as a bug: ${String(reason)}`),
   );
-  const exit = await daemon.run();
+  const keep = (): void => {
+    if (problem === undefined) void keepLastGood(path, loaded, new Date());
+  };
+  const exit = await daemon.run(keep);
   say(exit.code === 0 ? 'info' : 'critical', exit.message);
   await logger.close();
   return exit.code;
@@ -141,12 +169,12 @@ function reloadConfig(
   path: string | undefined,
   say: (level: 'info' | 'error', text: string) => void,
   prepare: (config: Config) => () => Promise<void>,
-): (Pick<Loaded, 'warnings'> & { readonly apply: () => Promise<void> }) | null {
+): (Loaded & { readonly apply: () => Promise<void> }) | null {
   try {
-    const { config, warnings } = loadConfig(path, process.env);
-    const apply = prepare(config);
+    const loaded = loadConfig(path, process.env);
+    const apply = prepare(loaded.config);
     say('info', 'the local configuration has been read again');
-    return { warnings, apply };
+    return { ...loaded, apply };
   } catch (error) {
     say(
       'error',

@@ -8,6 +8,7 @@ import { addressText } from './config/address.ts';
 import {
   apiUrl,
   type Config,
+  changedAtStartOnly,
   dynamicFaults,
   peerCredentials,
   postgresOptions,
@@ -39,6 +40,9 @@ import type { ToolName } from './postgres/tools.ts';
 import { Runtime, type Say } from './runtime.ts';
 import { ClusterStore } from './store/cluster.ts';
 import { EtcdKeyValueStore } from './store/etcd.ts';
+
+/** For an answer of our own, ms. */
+const OURSELVES_MS = 2000;
 
 /** What requests to this member and from it to others need; another one after a reload. */
 interface Access {
@@ -156,8 +160,11 @@ export class Daemon {
     });
   }
 
-  /** Runs until told to stop or until going on would be wrong. Never rejects for a known cause. */
-  async run(): Promise<Exit> {
+  /**
+   * Runs until told to stop or until going on would be wrong. Never rejects for a known cause.
+   * @param onStarted called once nothing of the configuration keeps it from running
+   */
+  async run(onStarted: () => void = () => undefined): Promise<Exit> {
     // At the same time: clients may be waiting for this node.
     const [earlier, missing] = await Promise.all([
       endEarlier(this.#config.tenure.state_dir, this.#clock, this.#peers),
@@ -185,12 +192,14 @@ export class Daemon {
         headers: () => this.#access.headers,
       });
       this.#api = api;
+      void this.#askOurselves();
     } catch (error) {
       if (!(error instanceof ApiListenError)) throw error;
       return { code: 1, message: error.message };
     }
     try {
       await this.#runtime.lookFirst();
+      onStarted();
       const [exit] = await Promise.all([
         this.#runtime.run(),
         recordDaemon(this.#config.tenure.state_dir, this.#runtime.status.apiUrl),
@@ -245,40 +254,78 @@ export class Daemon {
     readUsers(users);
     return async () => {
       for (const warning of tls.warnings) this.#say('warning', warning);
-      this.#renew(config, tls);
-      this.#postgres.changeUsers(users);
+      const later = changedAtStartOnly(this.#config, config);
+      if (later.length > 0)
+        this.#say('warning', `in force from the next start of the daemon on: ${later.join(', ')}`);
+      this.#renewRest(config, tls);
+      await this.#renewStore(tls);
+      await this.#postgres
+        .changeUsers(users)
+        .catch(this.#kept('postgresql.authentication.superuser'));
       this.#policy.reload(config);
       await this.#runtime.applyPolicy();
       this.#runtime.hint('reload');
     };
   }
 
-  /** Certificates and passwords, from the next connection on. */
-  #renew(config: Config, tls: TlsInForce): void {
-    const before = this.#tls;
-    if ((before.rest === null) !== (tls.rest === null)) {
-      const now = before.rest === null ? 'http' : 'https';
-      this.#say(
-        'warning',
-        `restapi.certfile: the REST API goes on with ${now} until the daemon is started again`,
-      );
-    } else if (tls.rest !== null && !isDeepStrictEqual(before.rest, tls.rest)) {
-      this.#api?.renew(tls.rest);
+  /** The certificates of the REST API and what other members are shown, from the next connection on. */
+  #renewRest(config: Config, { rest, peers }: TlsInForce): void {
+    const before = this.#tls.rest;
+    const changes = (before === null) !== (rest === null);
+    if (changes) {
+      const now = before === null ? 'http' : 'https';
+      const text = `restapi.certfile: the REST API goes on with ${now} until the daemon is started again`;
+      this.#say('warning', text);
+    } else if (rest !== null && !isDeepStrictEqual(before, rest)) {
+      this.#api?.renew(rest);
       this.#say('info', 'the REST API uses the new certificates from now on');
     }
-    const { tls: certificates, username, password } = tls.store;
-    const was = before.store;
-    if (
-      !isDeepStrictEqual([certificates, username, password], [was.tls, was.username, was.password])
-    ) {
-      this.#etcd.renew(tls.store);
-      this.#say('info', 'etcd is asked with the new certificates and password from now on');
-    }
-    this.#tls = {
-      ...tls,
-      rest: (before.rest === null) === (tls.rest === null) ? tls.rest : before.rest,
-    };
+    this.#tls = { ...this.#tls, peers, rest: changes ? before : rest };
     this.#access = accessOf(config, this.#tls);
+    void this.#askOurselves();
+  }
+
+  /**
+   * As another member with the same configuration would: Patroni's members do not verify each other, so
+   * certificates may have been wrong for years. Never rejects.
+   */
+  async #askOurselves(): Promise<void> {
+    if (this.#tls.rest === null) return;
+    const { name, restapi } = this.#config;
+    const own = { name, apiUrl: apiUrl({ restapi }) };
+    const [facts] = await this.#peers.ask([own], OURSELVES_MS);
+    if (facts === undefined || facts.answer.known) return;
+    const { why } = facts.answer;
+    if (/certificate|TLS/.test(why))
+      this.#say(
+        'warning',
+        `members that are configured like this one cannot ask it over REST: ${why}`,
+      );
+  }
+
+  /** Certificates and password towards etcd. Never rejects. */
+  async #renewStore({ store }: TlsInForce): Promise<void> {
+    const identity = ({ tls, username, password }: TlsInForce['store']) => [
+      tls,
+      username,
+      password,
+    ];
+    if (isDeepStrictEqual(identity(store), identity(this.#tls.store))) return;
+    try {
+      await this.#etcd.renew(store);
+      this.#tls = { ...this.#tls, store };
+      this.#say('info', 'etcd is asked with the new certificates and password from now on');
+    } catch (error) {
+      this.#kept('etcd3')(error);
+    }
+  }
+
+  /** Says that what worked goes on, because what is new does not. */
+  #kept(section: string): (error: unknown) => void {
+    return (error) => {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#say('error', `${section}: the former certificates and password stay in use: ${why}`);
+    };
   }
 }
 

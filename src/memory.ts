@@ -146,8 +146,10 @@ function leaders(
   // A record that is gone for a moment says nothing about which daemon its member runs.
   const same = before.lastLeader?.name === leader.name ? before.lastLeader.tenure : false;
   const tenure = record === undefined ? same : record.tenure !== null;
+  const wasPaused = before.lastLeader?.name === leader.name && before.lastLeader.paused === true;
+  const paused = (record === undefined ? wasPaused : record.pause) && { paused: true };
   return {
-    lastLeader: { name: leader.name, leaseId: leader.leaseId, tenure },
+    lastLeader: { name: leader.name, leaseId: leader.leaseId, tenure, ...paused },
     leaderlessSince: null,
   };
 }

@@ -66,9 +66,11 @@ export class Policy implements PolicySource {
       if (typeof cached === 'object' && cached !== null && !Array.isArray(cached)) {
         this.#dynamic = cached as Tree;
         this.#apply();
-      }
-    } catch {
-      // There is none, or it cannot be used; the store will tell.
+      } else throw new TypeError('no map');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      const why = error instanceof Error ? error.message : String(error);
+      this.#log('warning', `${CACHE_FILE} cannot be used until etcd answers: ${why}`);
     }
   }
 

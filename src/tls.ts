@@ -48,7 +48,9 @@ export function tlsProblem(error: unknown, names: TlsNames): string | null {
   const code = codeOf(error);
   const message = error instanceof Error ? error.message : String(error);
   if (UNKNOWN_AUTHORITY.has(code)) {
-    return `its certificate is not signed by an authority of ${names.authority}: ${message}`;
+    // Node.js adds advice for people who write programs.
+    const [reason = message] = message.split(';');
+    return `its certificate is not signed by an authority of ${names.authority}: ${reason}`;
   }
   if (BAD_CERTIFICATE.has(code)) return `its certificate cannot be accepted: ${message}`;
   if (code !== 'EPROTO' && !code.startsWith('ERR_SSL_')) return null;

@@ -39,6 +39,7 @@ const LAYERS: readonly {
       [
         'src/certificates.ts',
         'src/clock.ts',
+        'src/dumps.ts',
         'src/version.ts',
         'src/log.ts',
         'src/lookup.ts',
@@ -123,6 +124,24 @@ describe('the architecture', () => {
       ),
       spawners.join(),
     ).toBe(true);
+  });
+
+  it('never goes through a shell: no string made of data is read as a command', () => {
+    const shells =
+      /\bshell\s*:\s*(?:true|['"`])|(?<!\.)\bexec(?:Sync|File|FileSync)?\(|\bspawn(?:Sync)?\(|\bnode:vm\b|\beval\(|new Function\(|['"`](?:\/bin\/)?(?:ba|da)?sh['"`]/;
+    // Its other functions read command lines.
+    const commands = /import (?!\{ execa \}).*from 'execa'/;
+    const found = files('src').flatMap((file) =>
+      text(file)
+        .split('\n')
+        .filter((line) => !/^\s*(?:\*|\/\/|\/\*)/.test(line))
+        .filter((line) => shells.test(line) || commands.test(line))
+        .map((line) => `${file}: ${line.trim()}`),
+    );
+    expect(found).toEqual([]);
+    expect(text('bin/tenure-guard')).not.toMatch(
+      /\bsystem\b\s*[(\s]['"$]|\bqx\b|^[^#]*`|\bexec\b\s*[({'"$]/m,
+    );
   });
 
   it('talks to etcd and to PostgreSQL in one place each', () => {

@@ -253,7 +253,11 @@ export class Node {
   #place(): ConnectOptions {
     const { trust } = this;
     const ssl = trust === undefined ? {} : { ssl: material(trust) };
-    return { ...ssl, host: this.address, port: this.postgresPort };
+    const { authentication } = this.config.postgresql as {
+      readonly authentication: typeof ACCOUNTS;
+    };
+    const { password } = authentication.superuser;
+    return { ...ssl, password, host: this.address, port: this.postgresPort };
   }
 
   /** One statement on a connection of its own. */

@@ -25,6 +25,19 @@ export function dynamicFaults(before: Tree, after: Tree, patroni: readonly strin
     faults.push(fault(['postgresql'], section, 'a map'));
   if (isTree(section)) {
     const old = isTree(before.postgresql) ? before.postgresql : {};
+    const { authentication } = section;
+    if (
+      authentication !== undefined &&
+      authentication !== null &&
+      !same(authentication, old.authentication)
+    )
+      faults.push(
+        fault(
+          ['postgresql', 'authentication'],
+          authentication,
+          'nothing: everybody may read /config',
+        ),
+      );
     faults.push(...faultsOf(dynamicPostgresqlSchema.shape, old, section, ['postgresql']));
   }
   return faults.length > 0 ? faults : floorFaults(before, after, patroni);

@@ -64,13 +64,19 @@ const HEAD = `# Configuration
 \`bin/tenure CONFIG.yml\` reads a file, or all \`*.yml\` and \`*.yaml\` of a folder, merged in the order of their names. The file is Patroni's, read as
 YAML 1.1 in the way Patroni reads it: \`on\`, \`off\`, \`yes\` and \`no\` are booleans, \`0640\` is octal, dates stay text. A key that stands twice is an error.
 
-All faults are listed at once, with path, what was found and what is allowed, and the daemon does not start. A key that nobody knows is kept and
+All faults are listed at once, with path, what was found and what is allowed, and the daemon does not start; if it has run with an earlier version of the
+file, that one stands in (\`last-good.json\` in \`tenure.state_dir\`), with the faults in the log. SIGHUP reads the file again; a bad one changes nothing. A key that nobody knows is kept and
 named in a warning. Numbers may have units: \`kB\`, \`MB\`, \`GB\`, \`TB\`; \`ms\`, \`s\`, \`min\`, \`h\`, \`d\`. Booleans are on, off, true, false, yes, no, 1 or 0.
 
 What applies is the built-in default, under the dynamic configuration (\`/config\` in etcd), under the local file. Times and switches of the cluster
 (\`ttl\`, \`loop_wait\`, \`retry_timeout\`, \`use_slots\`, and the settings of PostgreSQL that must be the same on every member, such as
 \`max_connections\`) come from \`/config\` alone. \`loop_wait + 2 * retry_timeout\` must not be above \`ttl\`; otherwise they are lowered in memory, with a
-warning. A value in \`/config\` that cannot be used is replaced by its default, with a warning.
+warning. A value in \`/config\` that cannot be used is replaced by its default, with a warning. Until etcd answers, its last contents are taken from
+\`patroni.dynamic.json\` in the data directory.
+
+\`tenure --validate-config CONFIG.yml\` says what is wrong; with \`-p\` it prints what applies, each value with its source, without secrets.
+\`tenure --generate-sample-config\` and \`tenure --generate-config\` (of a PostgreSQL that runs) make a file to begin with.
+[configuration.schema.json](configuration.schema.json) is for editors.
 `;
 
 const ENVIRONMENT = `## Environment

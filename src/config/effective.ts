@@ -8,7 +8,7 @@ import type { ServerSettings } from '../postgres/postgres.ts';
 import type { ScriptCommands } from '../postgres/scripts.ts';
 import { type Dynamic, readDynamic } from './dynamic.ts';
 import type { Config } from './load.ts';
-import type { Tree } from './merge.ts';
+import { isTree, type Tree } from './merge.ts';
 import { serverSettings } from './server.ts';
 import { ignoredSlots, permanentSlots } from './slots.ts';
 import { effectiveTags } from './tags.ts';
@@ -143,6 +143,14 @@ export function initialDynamicConfiguration(config: Config): Readonly<Record<str
     loop_wait: DEFAULT_TIMING.loopWaitMs / 1000,
     retry_timeout: DEFAULT_TIMING.retryTimeoutMs / 1000,
     maximum_lag_on_failover: DEFAULT_MAXIMUM_LAG,
-    ...config.bootstrapDynamic,
+    ...withoutPasswords(config.bootstrapDynamic),
   };
+}
+
+/** Everybody may read /config, and nobody reads users from there (C-6.1). */
+function withoutPasswords(dynamic: Tree): Tree {
+  const { postgresql } = dynamic;
+  if (!isTree(postgresql) || postgresql.authentication === undefined) return dynamic;
+  const { authentication: _kept, ...rest } = postgresql;
+  return { ...dynamic, postgresql: rest };
 }

@@ -7,7 +7,7 @@ import { parseYaml } from './yaml.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-type Kind = 'text' | 'yaml';
+type Kind = 'text' | 'yaml' | 'list';
 type Target = readonly [path: readonly string[], kind: Kind];
 
 const POSTGRESQL = [
@@ -64,12 +64,7 @@ const RESTAPI = [
   'REQUEST_QUEUE_SIZE',
   'THREAD_POOL_SIZE',
 ];
-const RESTAPI_YAML = [
-  'HTTP_EXTRA_HEADERS',
-  'HTTPS_EXTRA_HEADERS',
-  'ALLOWLIST',
-  'ALLOWLIST_INCLUDE_MEMBERS',
-];
+const RESTAPI_YAML = ['HTTP_EXTRA_HEADERS', 'HTTPS_EXTRA_HEADERS', 'ALLOWLIST_INCLUDE_MEMBERS'];
 const CTL = ['INSECURE', 'CACERT', 'CERTFILE', 'KEYFILE', 'KEYFILE_PASSWORD'];
 const ETCD3 = [
   'HOST',
@@ -110,6 +105,7 @@ function targets(): Map<string, Target> {
   map.set('LOG_DATEFMT', [['log', 'dateformat'], 'text']);
   add(['restapi'], 'RESTAPI_', RESTAPI);
   add(['restapi'], 'RESTAPI_', RESTAPI_YAML, 'yaml');
+  add(['restapi'], 'RESTAPI_', ['ALLOWLIST'], 'list');
   add(['restapi', 'authentication'], 'RESTAPI_', ['USERNAME', 'PASSWORD']);
   add(['ctl'], 'CTL_', CTL);
   add(['ctl', 'authentication'], 'CTL_', ['USERNAME', 'PASSWORD']);
@@ -179,7 +175,9 @@ function readOne(name: string, environment: Environment, warnings: string[]): Tr
     warnings.push(`TENURE_${name} and PATRONI_${name} are both set: TENURE_${name} is used`);
   const text = ours ? ours : (theirs ?? '');
   const [path, kind] = target;
-  return nested(path, kind === 'yaml' ? yamlValue(text, variable) : text);
+  if (kind === 'text') return nested(path, text);
+  const value = yamlValue(text, variable);
+  return nested(path, kind === 'list' && !Array.isArray(value) ? separated(text) : value);
 }
 
 function otherStore(name: string): Target | undefined {
@@ -194,7 +192,13 @@ function nested(path: readonly string[], value: unknown): Tree {
   return { [first]: rest.length === 0 ? value : nested(rest, value) };
 }
 
-/** A list or a map in YAML, or a comma-separated list. */
+function separated(text: string): readonly string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
 function yamlValue(text: string, variable: string): unknown {
   return parseYaml(
     `value: ${text.includes('\n') ? `\n${text.replace(/^/gm, '  ')}` : text}`,

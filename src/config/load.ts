@@ -8,7 +8,7 @@ import { inspect, jsonSchema, type SchemaNode } from './inspect.ts';
 import { isTree, type Tree } from './merge.ts';
 import { methodSections } from './methods.ts';
 import { allowedOptions, INITDB_OWN } from './options.ts';
-import { readSource } from './read.ts';
+import { readSource, type Source } from './read.ts';
 import { refusals, remarks } from './rules.ts';
 import { type LocalConfig, localSchema } from './schema.ts';
 
@@ -27,6 +27,8 @@ export interface Config extends LocalConfig {
 
 export interface Loaded {
   readonly config: Config;
+  /** Files and variables laid over each other, as they were written. */
+  readonly tree: Tree;
   /** One line each, for the log. */
   readonly warnings: readonly string[];
 }
@@ -39,7 +41,11 @@ export const localJsonSchema = jsonSchema(localSchema);
  * @throws ConfigError with every fault
  */
 export function loadConfig(path: string | undefined, environment: Environment): Loaded {
-  const source = readSource(path, environment);
+  return loadTree(readSource(path, environment), environment);
+}
+
+/** @throws ConfigError with every fault */
+export function loadTree(source: Source, environment: Environment): Loaded {
   const found = inspect(withMethods(localJsonSchema, source.tree), source.tree);
   const parsed = localSchema.safeParse(source.tree);
   const faults = [...found.faults, ...refusals(source.tree)];
@@ -52,7 +58,7 @@ export function loadConfig(path: string | undefined, environment: Environment): 
   const config = completed(parsed.data, source.tree, environment, faults);
   if (config === null || faults.length > 0) throw new ConfigError(source.name, faults);
   const warnings = [...source.warnings, ...found.warnings, ...remarks(config)];
-  return { config: withAllowedOptions(config, warnings), warnings };
+  return { config: withAllowedOptions(config, warnings), tree: source.tree, warnings };
 }
 
 /** The operator's own methods have sections whose names are the operator's. */

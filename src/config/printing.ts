@@ -1,4 +1,5 @@
 /** What applies of the configuration, and where each value comes from (C-6.9): YAML with comments. */
+import { Redactor } from '../log/redact.ts';
 import { addressText } from './address.ts';
 import { initialDynamicConfiguration } from './effective.ts';
 import type { Environment } from './environment.ts';
@@ -6,6 +7,7 @@ import { isSecretPath, valueAt } from './errors.ts';
 import { jsonSchema, type SchemaNode } from './inspect.ts';
 import { loadConfig } from './load.ts';
 import { isTree, overlay, type Tree } from './merge.ts';
+import { secretsOf } from './parts.ts';
 import { readSource } from './read.ts';
 import { localSchema } from './schema.ts';
 
@@ -34,21 +36,27 @@ export function printConfig(path: string | undefined, environment: Environment):
   const tree = layers.reduce<Tree>((all, [, layer]) => overlay(all, layer), {});
   const origin = (at: readonly string[]): string =>
     layers.findLast(([, layer]) => valueAt(layer, at) !== undefined)?.[0] ?? 'default';
-  return `${linesOf(tree, [], origin).join('\n')}\n`;
+  // A command or a connection string may repeat a password.
+  const redactor = new Redactor();
+  redactor.add(secretsOf(config));
+  return `${linesOf(tree, [], origin, redactor).join('\n')}\n`;
 }
 
 function linesOf(
   tree: Tree,
   at: readonly string[],
   origin: (at: readonly string[]) => string,
+  redactor: Redactor,
 ): string[] {
   const indent = '  '.repeat(at.length);
   return Object.entries(tree).flatMap(([key, value]) => {
     const path = [...at, key];
     const name = /^[A-Za-z_][\w.-]*$/.test(key) ? key : JSON.stringify(key);
     if (isTree(value) && Object.keys(value).length > 0)
-      return [`${indent}${name}:`, ...linesOf(value, path, origin)];
-    const shown = isSecretPath(path) ? JSON.stringify(HIDDEN) : JSON.stringify(value);
+      return [`${indent}${name}:`, ...linesOf(value, path, origin, redactor)];
+    const shown = isSecretPath(path)
+      ? JSON.stringify(HIDDEN)
+      : redactor.text(JSON.stringify(value));
     return [`${indent}${name}: ${shown} # ${origin(path)}`];
   });
 }

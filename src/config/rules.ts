@@ -18,6 +18,9 @@ export function refusals(tree: Tree): string[] {
       'not set (standby clusters are not supported yet: a second primary would be made)',
     );
   }
+  const rest = at('restapi', 'listen');
+  if (typeof rest === 'string' && rest.includes(','))
+    refuse(['restapi', 'listen'], 'host:port, one host: the REST API listens in one place');
   for (const [section, name] of methodSections(tree)) {
     for (const [key, allowed] of methodFaults(at(section, name), section === 'bootstrap'))
       refuse(key === '' ? [section, name] : [section, name, key], allowed);
@@ -64,6 +67,10 @@ function storeFaults(tree: Tree): string[] {
 export function remarks(config: Config): string[] {
   const warnings = [...tagConflicts(config.tags)];
   warnings.push(...tlsRemarks(config));
+  if (valueAt(config.bootstrapDynamic, ['postgresql', 'authentication']) !== undefined)
+    warnings.push(
+      'bootstrap.dcs.postgresql.authentication has no effect and is left out of /config, which everybody may read',
+    );
   return warnings;
 }
 

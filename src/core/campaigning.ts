@@ -26,6 +26,7 @@ export const campaigning: readonly Rule[] = [
   { id: 'campaign.keep', when: keep },
   { id: 'campaign.failsafe', when: failsafe },
   { id: 'campaign.vanished-lease', when: vanishedLease },
+  { id: 'campaign.still-paused', when: stillPaused },
   { id: 'campaign.wiped-store', when: wipedStore },
   { id: 'campaign.promise', when: promise },
   { id: 'campaign.pre-promote', when: keptBack },
@@ -137,6 +138,27 @@ function vanishedLease(s: Situation): Decision | null {
     seen,
     'campaign.vanished-lease',
     `the leader key is gone without a hand-over, but the lease of ${last.name} ${why}`,
+    [],
+    SOON_MS,
+  );
+}
+
+/**
+ * After a pause: the last leader may not have heard of its end, and in pause nothing stops its writes
+ * (protocol, "Pause"). Nobody takes its place before its record shows that it has heard, or a ttl has
+ * passed since its key went; whoever stays cut off for longer has to be stopped by hand.
+ */
+function stillPaused(s: Situation): Decision | null {
+  const { seen, cluster } = s;
+  const last = seen.memory.lastLeader;
+  if (last === null || last.name === seen.name || last.paused !== true) return null;
+  if (validHandover(s) !== null || leaderlessMs(s) > seen.settings.ttlMs) return null;
+  const record = cluster.members.find(({ name }) => name === last.name);
+  if (record !== undefined && !record.pause) return null;
+  return decision(
+    seen,
+    'campaign.still-paused',
+    `${last.name} may not know yet that the pause is over, and would write on; waiting for its word or one ttl`,
     [],
     SOON_MS,
   );

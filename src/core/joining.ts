@@ -43,14 +43,18 @@ export function foreignDirectory(seen: Observation): Decision | null {
   );
 }
 
-function otherCluster({ seen, cluster }: Situation): Decision | null {
+function otherCluster({ seen, cluster, ours }: Situation): Decision | null {
   if (cluster.initialize.kind !== 'initialized') return null;
   if (seen.postgres.interrupted !== null || !seen.postgres.control.known) return null;
   const own = seen.postgres.control.value.systemIdentifier;
   const expected = cluster.initialize.systemIdentifier;
   if (own === expected) return null;
   const why = `the data directory has system identifier ${own}, but the cluster's is ${expected}: it belongs to another cluster`;
-  if (seen.settings.paused) return decision(seen, 'join.other-cluster', why);
+  if (seen.settings.paused) {
+    // Whoever is the cluster's own may have it (contract 5.3.11).
+    const resign = { do: 'resign', floorLsn: null, timeline: null, candidate: null } as const;
+    return decision(seen, 'join.other-cluster', why, ours ? [resign] : []);
+  }
   return decision(seen, 'join.other-cluster', why, [{ do: 'exit', code: 1, message: why }]);
 }
 

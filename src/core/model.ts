@@ -160,6 +160,8 @@ export interface Memory {
     readonly name: string;
     readonly leaseId: string | null;
     readonly tenure: boolean;
+    /** Its last record said that it lets writes go on without a lease: the cluster was paused. */
+    readonly paused?: boolean;
   } | null;
   /** Since when the leader key has been free; null while it is held. */
   readonly leaderlessSince: number | null;

@@ -2,7 +2,7 @@
 
 import { leftBehind, racePaused } from './campaigning.ts';
 import { followTarget } from './following.ts';
-import type { Decision } from './model.ts';
+import type { Decision, Step } from './model.ts';
 import {
   decision,
   type Rule,
@@ -11,7 +11,9 @@ import {
   type Situation,
   upstreamOf,
 } from './rules.ts';
+import { wantedSlots } from './slots.ts';
 import { watchMs } from './synchronous.ts';
+import { upkeep } from './upkeep.ts';
 
 export const paused: readonly Rule[] = [
   { id: 'paused.release', when: (s) => (s.seen.settings.paused ? release(s) : null) },
@@ -51,7 +53,7 @@ function keep(s: Situation): Decision | null {
       seen,
       'paused.keep',
       `paused. I am (${seen.name}), the leader with the lock`,
-      [],
+      upkeep(s),
       watchMs(s),
     );
   if (cluster.leader !== null)
@@ -94,10 +96,10 @@ function follow(s: Situation): Decision | null {
   const receiver = sql?.walReceiver ?? null;
   const connected =
     receiver !== null && receiver.host === upstream?.host && receiver.port === upstream?.port;
-  return decision(
-    seen,
-    'paused.follow',
-    `paused: following ${target?.name ?? 'nobody'}`,
-    connected || upstream === null ? [] : [{ do: 'follow', upstream }],
-  );
+  const steps: Step[] = [];
+  // Without its slots moving along a standby would keep WAL for as long as the pause lasts.
+  const slots = wantedSlots(s);
+  if (slots !== null) steps.push(slots);
+  if (!connected && upstream !== null) steps.push({ do: 'follow', upstream });
+  return decision(seen, 'paused.follow', `paused: following ${target?.name ?? 'nobody'}`, steps);
 }

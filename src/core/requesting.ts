@@ -2,7 +2,7 @@
 import type { RequestAnswer, RestartFilter, RestartRequest } from './asked.ts';
 import { followTarget } from './following.ts';
 import { cloneSource } from './joining.ts';
-import type { Decision, JobKind, Upstream } from './model.ts';
+import type { Decision, JobKind, Member, Upstream } from './model.ts';
 import {
   decision,
   type Rule,
@@ -88,6 +88,8 @@ function restartAs(
   if (runsAsPrimary(s)) {
     // It comes back as a primary, so the authority for that must last (rule S1).
     if (!s.ours) return 'this primary does not hold the leader key';
+    const early = raisedTooEarly(s);
+    if (early !== null) return early;
     return s.mayWrite
       ? { as: 'primary', upstream: null }
       : 'the lease is not proven for long enough';
@@ -96,6 +98,42 @@ function restartAs(
     return seen.postgres.sql.known ? 'PostgreSQL does not run' : seen.postgres.sql.why;
   const target = otherLeader === null ? null : followTarget(s, otherLeader);
   return { as: 'standby', upstream: target === null ? null : upstreamOf(target) };
+}
+
+/** A standby may not have less of these than its primary had: its replay stops, and it cannot be promoted. */
+const STANDBY_NEEDS: readonly string[] = [
+  'max_connections',
+  'max_prepared_transactions',
+  'max_locks_per_transaction',
+  'max_wal_senders',
+  'max_worker_processes',
+];
+
+/** What is raised is raised on the standbys first (contract 6.4); null: nothing stands in the way. */
+function raisedTooEarly({ seen, cluster, sql }: Situation): string | null {
+  const raised = (sql?.pendingRestart ?? []).filter(
+    ({ name, oldValue, newValue }) =>
+      STANDBY_NEEDS.includes(name) && Number(newValue) > Number(oldValue),
+  );
+  for (const { name, newValue } of raised) {
+    const behind = cluster.members.filter(
+      (member) =>
+        member.name !== seen.name &&
+        member.leaseId !== null &&
+        waitsFor(member.pendingRestartReason, name),
+    );
+    if (behind.length > 0)
+      return `${name} is raised to ${newValue}: restart ${behind.map((member) => member.name).join(', ')} first, or replay stops there`;
+  }
+  return null;
+}
+
+/** A member that has published that it still runs with less. */
+function waitsFor(reason: Member['pendingRestartReason'], name: string): boolean {
+  const values = reason?.[name];
+  if (typeof values !== 'object' || values === null) return false;
+  const { old_value: now, new_value: next } = values as Readonly<Record<string, unknown>>;
+  return Number(next) > Number(now);
 }
 
 /** Conditions hold for the server that runs now (contract 5.19: checked when it is done). */

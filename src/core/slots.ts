@@ -75,13 +75,16 @@ function isIgnored(name: string, { ignoreSlots }: Settings): boolean {
   );
 }
 
-/** When each slot was last a member's: those in the store now, those that a former leader still kept. */
+/**
+ * When each slot was last a member's: those in the store now, those that a former leader still kept.
+ * While the store cannot be read nobody is known to be gone (S4).
+ */
 export function rememberSlots(
   before: Memory['memberSlots'],
   now: number,
   cluster: Known<ClusterView>,
 ): Memory['memberSlots'] {
-  if (!cluster.known) return before;
+  if (!cluster.known) return Object.fromEntries(Object.keys(before).map((name) => [name, now]));
   const { members, status } = cluster.value;
   const kept = status.retainSlots.filter((name) => before[name] === undefined);
   const present = members.filter(({ leaseId }) => leaseId !== null);

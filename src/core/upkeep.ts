@@ -4,10 +4,10 @@ import type { Step } from './model.ts';
 import type { Situation } from './rules.ts';
 import { wantedSlots } from './slots.ts';
 
-/** Nothing in pause: then a leader only holds its key. */
+/** In pause too (contract 5.3.5, 5.10.2): then only nothing is dropped. */
 export function upkeep(s: Situation): readonly Step[] {
   const { seen, cluster, sql } = s;
-  if (seen.settings.paused || sql === null) return [];
+  if (sql === null) return [];
   const steps: Step[] = [];
   if (cluster.initialize.kind !== 'initialized') {
     steps.push({ do: 'writeInitialize', systemIdentifier: sql.systemIdentifier });

@@ -60,8 +60,8 @@ export async function cloneServer(
 ): Promise<void> {
   const { places, options, configuration } = parts;
   const methods = configuration.settings.making?.replicaMethods ?? ['basebackup'];
-  // An option that is wrong is said before anybody is asked.
-  if (methods.includes('basebackup')) backupOptions(parts);
+  // Options that cannot be used are found before anything is touched.
+  const chosen = methods.includes('basebackup') ? backupOptions(parts) : [];
   await refuseRunning(parts);
   await endOrphans(parts, ctlTimeout(options));
   const facts = await parts.upstreams.ask(from, ASK_MS);
@@ -70,7 +70,7 @@ export async function cloneServer(
   for (const method of methods) {
     const request = { parts, from, facts, progress, signal };
     try {
-      if (method === 'basebackup') await withBasebackup(request);
+      if (method === 'basebackup') await withBasebackup(request, chosen);
       else await withOwnMethod(request, method);
       made = true;
       break;
@@ -125,9 +125,8 @@ async function markerFor(
   };
 }
 
-async function withBasebackup(request: CopyRequest): Promise<void> {
+async function withBasebackup(request: CopyRequest, chosen: readonly string[]): Promise<void> {
   const { parts } = request;
-  const chosen = backupOptions(parts);
   const copy = { ...request, file: parts.tools.find('pg_basebackup', null), chosen };
   const marker = await markerFor(
     request,

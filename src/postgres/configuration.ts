@@ -1,19 +1,27 @@
 /** The effective settings, and the files and command line that come from them. */
 import { readdir } from 'node:fs/promises';
 import { release } from 'node:os';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Upstream } from '../core/model.ts';
-import { type Controlled, controlledSettings, postmasterArguments } from './commandline.ts';
+import {
+  type Controlled,
+  controlledSettings,
+  isControlled,
+  postmasterArguments,
+} from './commandline.ts';
 import { followedBy, hasRecovery, ownDefaults, type RecoverySection } from './conffile.ts';
+import { readSetting } from './conftext.ts';
 import { dataVersion } from './connect.ts';
 import { primaryConninfo, writePgpass } from './conninfo.ts';
 import type { RequiredSettings } from './controlfile.ts';
-import { exists, isMissing, readIfThere } from './disk.ts';
-import { restoreCopies, writeFiles } from './files.ts';
+import { exists, isMissing, messageOf, readIfThere } from './disk.ts';
+import { type FilesToWrite, fileText, keepOriginal, restoreCopies, writeFiles } from './files.ts';
 import { type FirstNames, SynchronousNames } from './names.ts';
 import type { Listen, LocalPostgresOptions, Places } from './options.ts';
 import type { ServerSettings } from './postgres.ts';
 import { slotName } from './slots.ts';
+import type { Tools } from './tools.ts';
+import { unfitSettings } from './unfit-settings.ts';
 
 const DEFAULTS: ServerSettings = {
   parameters: {},
@@ -23,6 +31,9 @@ const DEFAULTS: ServerSettings = {
   useSlots: true,
   synchronous: false,
 };
+
+/** Sets of settings whose judgement is remembered: one for each role, and a few changes. */
+const JUDGED = 8;
 
 /** What the server runs, or is to run, as. */
 export type RunsAs =
@@ -35,15 +46,19 @@ export class Configuration {
   readonly #options: LocalPostgresOptions;
   readonly #places: Places;
   readonly #listen: Listen;
+  readonly #tools: Tools;
   readonly #warned = new Set<string>();
+  /** What PostgreSQL said about sets of settings. */
+  readonly #judged = new Map<string, ReadonlyMap<string, string>>();
   #settings = DEFAULTS;
   #required: RequiredSettings | null = null;
   readonly #names = new SynchronousNames();
   /** Names were set where none were, and it is not yet known that commits wait; null: nothing is open. */
   firstNames: FirstNames | null = null;
 
-  constructor(options: LocalPostgresOptions, places: Places, listen: Listen) {
+  constructor(options: LocalPostgresOptions, places: Places, listen: Listen, tools: Tools) {
     this.#options = options;
+    this.#tools = tools;
     this.#places = places;
     this.#listen = listen;
   }
@@ -81,11 +96,7 @@ export class Configuration {
     const { addresses, port } = this.#listen;
     const identity = { listenAddresses: addresses.join(','), port, scope: this.#options.scope };
     const controlled = controlledSettings(this.#settings.parameters, identity, this.#required);
-    for (const warning of controlled.warnings) {
-      if (this.#warned.has(warning)) continue;
-      this.#warned.add(warning);
-      this.#options.log('warn', `postgresql.parameters: ${warning}`);
-    }
+    for (const warning of controlled.warnings) this.#warn(warning);
     return controlled;
   }
 
@@ -93,16 +104,22 @@ export class Configuration {
     return postmasterArguments(this.#places.dataDir, this.#places.conf, this.controlled());
   }
 
-  /** Writes the files, and the password file of a standby. Returns whether any file is another than before. */
-  async write(as: RunsAs): Promise<boolean> {
+  /**
+   * Writes the files, and the password file of a standby. Returns whether any file is another than before.
+   * @param look through settings that were not seen before, for those that PostgreSQL would not start with
+   */
+  async write(as: RunsAs, look: 'look' | 'as it is' = 'look'): Promise<boolean> {
     const recovery = await this.#section(as);
     const defaults = ownDefaults(await dataVersion(this.#places), release());
     const before = (await readIfThere(this.#places.conf)) ?? '';
     const role = as.role === 'standby' ? 'standby' : 'primary';
     const settings = settingsOf(this.#settings, role);
-    const parameters = this.#names.parameters(settings, role, before);
+    await keepOriginal(this.#places);
+    await this.#sayOverridden(settings.parameters);
+    const wanted = this.#names.parameters(settings, role, before);
+    const conf = { defaults, parameters: wanted, controlled: this.controlled(), recovery };
     return await writeFiles(this.#places, {
-      conf: { defaults, parameters, controlled: this.controlled(), recovery },
+      conf: await this.#fit(conf, settings.parameters, look === 'look' ? before : null),
       customConf: this.#options.customConf ?? null,
       pgHba: settings.pgHba,
       pgIdent: settings.pgIdent,
@@ -131,6 +148,77 @@ export class Configuration {
     }
   }
 
+  /**
+   * Without what PostgreSQL would not start with. Asked once for each set of settings, and not for a
+   * file that stays as it is: a daemon that comes back to its primary has no time for that.
+   * @param before the file; null: nobody is asked now
+   */
+  async #fit(
+    conf: FilesToWrite['conf'],
+    parameters: ServerSettings['parameters'],
+    before: string | null,
+  ): Promise<FilesToWrite['conf']> {
+    const { recovery } = conf;
+    const more = recovery?.asGiven ? {} : (recovery?.more ?? {});
+    const key = JSON.stringify([parameters, more]);
+    const judged = this.#judged.get(key);
+    if (judged === undefined && (before === null || before === this.#text(conf))) return conf;
+    const unfit =
+      judged ?? (await this.#ask(conf, new Set(Object.keys({ ...parameters, ...more }))));
+    // Not known now; the next write asks again.
+    if (unfit === null) return conf;
+    if (judged === undefined) {
+      if (this.#judged.size >= JUDGED) this.#judged.clear();
+      this.#judged.set(key, unfit);
+      // What a standby may have, the primary that it becomes may have too: a promotion asks nobody.
+      this.#judged.set(JSON.stringify([parameters, {}]), unfit);
+    }
+    for (const [name, why] of unfit)
+      this.#warn(`${name} is left out, as PostgreSQL would not start with it: ${why}`);
+    return withoutSettings(conf, new Set(unfit.keys()));
+  }
+
+  #text(conf: FilesToWrite['conf']): string {
+    return fileText(this.#places, conf, this.#options.customConf ?? null);
+  }
+
+  async #ask(
+    conf: FilesToWrite['conf'],
+    names: ReadonlySet<string>,
+  ): Promise<ReadonlyMap<string, string> | null> {
+    const { clock } = this.#options;
+    const { dataDir, conf: file } = this.#places;
+    try {
+      const postgres = this.#tools.find('postgres', await dataVersion(this.#places));
+      return await unfitSettings(
+        { clock, postgres, dataDir, path: `${file}.check` },
+        (left) => this.#text(withoutSettings(conf, left)),
+        names,
+      );
+    } catch (error) {
+      this.#warn(`not looked through: ${messageOf(error)}`);
+      return null;
+    }
+  }
+
+  /** ALTER SYSTEM stands above every file of ours; what is on the command line stands above it. */
+  async #sayOverridden(parameters: ServerSettings['parameters']): Promise<void> {
+    const text = (await readIfThere(join(this.#places.dataDir, 'postgresql.auto.conf'))) ?? '';
+    for (const [name, value] of Object.entries(parameters)) {
+      const other = isControlled(name) ? null : readSetting(text, name);
+      if (other !== null && other !== value)
+        this.#warn(
+          `${name}: '${other}' of postgresql.auto.conf stands above '${value}' (ALTER SYSTEM RESET ${name} takes it back)`,
+        );
+    }
+  }
+
+  #warn(text: string): void {
+    if (this.#warned.has(text)) return;
+    this.#warned.add(text);
+    this.#options.log('warn', `postgresql.parameters: ${text}`);
+  }
+
   get confName(): string {
     return basename(this.#places.conf);
   }
@@ -153,6 +241,21 @@ export class Configuration {
       more,
     };
   }
+}
+
+function withoutSettings(
+  conf: FilesToWrite['conf'],
+  names: ReadonlySet<string>,
+): FilesToWrite['conf'] {
+  if (names.size === 0) return conf;
+  const kept = (settings: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+    Object.fromEntries(Object.entries(settings).filter(([name]) => !names.has(name.toLowerCase())));
+  const { recovery } = conf;
+  return {
+    ...conf,
+    parameters: kept(conf.parameters),
+    recovery: recovery === null ? null : { ...recovery, more: kept(recovery.more) },
+  };
 }
 
 /** What is set for one role alone lies over what is set for both. */

@@ -23,14 +23,8 @@ export interface FilesToWrite {
 /** Writes all files. Returns whether any of them is another than before. */
 export async function writeFiles(places: Places, files: FilesToWrite): Promise<boolean> {
   const mode = await fileMode(places.dataDir);
-  await keepOriginal(places, mode);
   const { parameters } = files.conf;
-  const text = confText({
-    ...files.conf,
-    include: files.customConf ?? basename(places.baseConf),
-    hbaFile: places.hba,
-    identFile: places.ident,
-  });
+  const text = fileText(places, files.conf, files.customConf);
   const { hba_file: hba, ident_file: ident } = parameters;
   // Together: each waits for the disk, and clients may be waiting for this server.
   const others = await Promise.all([
@@ -49,12 +43,26 @@ export async function writeFiles(places: Places, files: FilesToWrite): Promise<b
   return changed;
 }
 
+/** The generated file as it is to be. */
+export function fileText(
+  places: Places,
+  conf: FilesToWrite['conf'],
+  customConf: string | null,
+): string {
+  return confText({
+    ...conf,
+    include: customConf ?? basename(places.baseConf),
+    hbaFile: places.hba,
+    identFile: places.ident,
+  });
+}
+
 function linesText(lines: readonly string[]): string {
   return `${HEADER}${lines.join('\n')}\n`;
 }
 
 /** The user's own postgresql.conf is renamed once and included ever after. */
-async function keepOriginal(places: Places, mode: number): Promise<void> {
+export async function keepOriginal(places: Places): Promise<void> {
   if (await exists(places.baseConf)) return;
   const original = await readIfThere(places.conf);
   if (original !== null && !isGenerated(original)) {
@@ -63,7 +71,7 @@ async function keepOriginal(places: Places, mode: number): Promise<void> {
   }
   // A generated file may not become its own base. A clone brings a copy of the lost one.
   const copy = await readIfThere(join(places.dataDir, `${basename(places.baseConf)}.backup`));
-  await writeAtomically(places.baseConf, copy ?? '', mode);
+  await writeAtomically(places.baseConf, copy ?? '', await fileMode(places.dataDir));
 }
 
 async function cleanAutoConf(places: Places, mode: number): Promise<boolean> {

@@ -1,4 +1,5 @@
 /** The real side of the seam in postgres.ts: puts the parts of this folder together. */
+import { isDeepStrictEqual } from 'node:util';
 import type { PostgresFacts, Upstream, UpstreamFacts } from '../core/model.ts';
 import { bootstrapServer } from './bootstrap.ts';
 import { cloneServer } from './clone.ts';
@@ -73,7 +74,7 @@ export class LocalPostgres implements Postgres {
       const warning = startedByService(pid);
       if (warning !== null) log('warn', warning);
     });
-    const configuration = new Configuration(options, places, listen);
+    const configuration = new Configuration(options, places, listen, tools);
     const session = localSession({ options, places, listen, clock, configuration }, () =>
       hint('the session with PostgreSQL ended'),
     );
@@ -111,12 +112,32 @@ export class LocalPostgres implements Postgres {
 
   /**
    * Other passwords, certificates or names of users, from the next connection on. What a standby is
-   * told is written at the next {@link configure}. {@link readUsers} comes first.
+   * told is written at the next {@link configure}. {@link readUsers} comes first. A superuser whom the
+   * running server turns away does not take the place of one who works.
+   * @throws PostgresError it is turned away, and why; the others are changed
    */
-  changeUsers({ superuser, replication, rewind }: Users): void {
-    Object.assign(this.#options, { superuser, replication });
+  async changeUsers({ superuser, replication, rewind }: Users): Promise<void> {
+    this.#options.replication = replication;
     if (rewind === undefined) delete this.#options.rewind;
     else this.#options.rewind = rewind;
+    const before = this.#options.superuser;
+    if (isDeepStrictEqual(before, superuser)) {
+      this.#options.superuser = superuser;
+      return;
+    }
+    const worked = this.#parts.session.connected;
+    this.#options.superuser = superuser;
+    if (!worked) return;
+    try {
+      await withOwnSession(
+        this.#parts,
+        '',
+        async (session) => await session.query('SELECT 1', 1000),
+      );
+    } catch (error) {
+      this.#options.superuser = before;
+      throw new PostgresError(messageOf(error), { cause: error });
+    }
   }
 
   async observe(ask: { readonly searchWalEnd: boolean }): Promise<PostgresFacts> {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { execa } from 'execa';
 import type { PostmasterProcess } from '../core/model.ts';
+import { showMemoryOf } from '../dumps.ts';
 import { isMissing, messageOf } from './disk.ts';
 import type { Instance } from './instance.ts';
 import type { Places } from './options.ts';
@@ -110,6 +111,7 @@ export class Postmaster {
     ) as Promise<Exit>;
     const identity = child.pid === undefined ? null : identify(child.pid);
     if (child.pid === undefined) throw new PostgresError(`${file} could not be started`);
+    showMemoryOf(child.pid);
     child.nodeChildProcess.unref();
     // It may have ended already: an identity that no process has is as dead as it is.
     const own = identity ?? { pid: child.pid, startTicks: -1 };

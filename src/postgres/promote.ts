@@ -61,7 +61,8 @@ export async function promoteServer(
 async function writeConfiguration({ configuration, log }: Parts): Promise<void> {
   configuration.required = null;
   try {
-    await configuration.write({ role: 'primary' });
+    // PostgreSQL runs, and clients wait: nobody looks through the settings now.
+    await configuration.write({ role: 'primary' }, 'as it is');
   } catch (error) {
     log('warn', `the configuration of a primary could not be written: ${messageOf(error)}`);
   }

@@ -20,7 +20,7 @@ export interface Tls {
   readonly names?: TlsNames;
 }
 
-const NO_NAMES: TlsNames = { authority: 'etcd3.cacert', own: 'etcd3.cert' };
+export const NO_NAMES: TlsNames = { authority: 'etcd3.cacert', own: 'etcd3.cert' };
 
 export interface Login {
   readonly username: string;

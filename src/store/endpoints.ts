@@ -5,8 +5,9 @@
  */
 import type { Etcd3, IResponseHeader } from 'etcd3';
 import { type Clock, within } from '../clock.ts';
-import { Endpoint, type Login, type Tls } from './endpoint.ts';
-import { type Failure, failureOf, StaleAnswer } from './failures.ts';
+import { tlsProblem } from '../tls.ts';
+import { Endpoint, type Login, NO_NAMES, type Tls } from './endpoint.ts';
+import { type Failure, failureOf, ProbeFailed, StaleAnswer } from './failures.ts';
 import { Histories } from './histories.ts';
 import {
   type CallKind,
@@ -124,14 +125,46 @@ export class Endpoints {
 
   /**
    * Other certificates or another login, from the next call on; calls that are under way end on their
-   * old connections. The endpoints themselves stay.
+   * old connections. The endpoints themselves stay. Where all of them turn the new ones away nothing is
+   * changed: a primary that works must not lose its store by a wrong file. Waits up to a second.
+   * @throws StoreRefused they are turned away, with the reasons
    */
-  renew(options: EtcdOptions): void {
+  async renew(options: EtcdOptions): Promise<void> {
+    const refusals = await Promise.all(
+      this.#endpoints.map(({ url }) => this.#refusal({ ...options, urls: [url] })),
+    );
+    if (refusals.every((why) => why !== null)) {
+      const reasons = [...new Set(refusals)].join('; ');
+      throw new StoreRefused('UNAUTHENTICATED', reasons);
+    }
     const login = loginOf(options);
     const old = this.#endpoints.map((endpoint) => endpoint.renew(options.tls ?? {}, login));
     this.#clock.after(RETIRE_MS, () => {
       for (const client of old) client?.close();
     });
+  }
+
+  /** Why an endpoint does not let us in as we say we are; null: it does, or does not answer at all. */
+  async #refusal(options: EtcdOptions): Promise<string | null> {
+    const [url = ''] = options.urls;
+    const endpoint = new Endpoint(url, options.tls ?? {}, loginOf(options));
+    try {
+      const asking = async (): Promise<void> => {
+        const client = await endpoint.client(ATTEMPT_MS.most);
+        const deadline = new Date(Date.now() + ATTEMPT_MS.most);
+        await client.kv.range({ key: Buffer.from('/') }, { deadline });
+      };
+      await within(this.#clock, ATTEMPT_MS.most, 'trying it', asking());
+      return null;
+    } catch (error) {
+      const failure = failureOf(error);
+      const problem = error instanceof ProbeFailed ? tlsProblem(error.cause, NO_NAMES) : null;
+      // What the user may do is for etcd to say at each call; that it is a user is what counts here.
+      const denied = /permission denied/i.test(failure.message) || failure.kind === 'noLogin';
+      return problem !== null || (failure.kind !== 'elsewhere' && !denied) ? failure.message : null;
+    } finally {
+      endpoint.close();
+    }
   }
 
   close(): void {

@@ -140,9 +140,9 @@ export class EtcdKeyValueStore implements KeyValueStore {
     return new EtcdWatch(this.#endpoints, this.#clock, range, onChange, onGap);
   }
 
-  /** See {@link Endpoints.renew}. */
-  renew(options: EtcdOptions): void {
-    this.#endpoints.renew(options);
+  /** See {@link Endpoints.renew}. @throws StoreRefused */
+  async renew(options: EtcdOptions): Promise<void> {
+    await this.#endpoints.renew(options);
   }
 
   close(): void {

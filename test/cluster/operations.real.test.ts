@@ -339,12 +339,16 @@ describe('the configuration', () => {
         return record.includes(JSON.stringify(reason)) && shown;
       });
     }
-    // The primary first: a standby may not have fewer connections than it.
-    for (const node of [primary, ...cluster.others(primary.name)]) {
+    // A standby may not have fewer connections than its primary: the primary comes last.
+    const early = await ask(primary, 'POST', '/restart', {});
+    expect([early.status, early.text]).toEqual([503, 'restart failed']);
+    for (const node of [...cluster.others(primary.name), primary]) {
       const answer = await ask(node, 'POST', '/restart', { restart_pending: true });
       expect([node.name, answer.text]).toEqual([node.name, 'restarted successfully']);
       await waitFor(`no pending_restart of ${node.name}`, DEADLINE_MS, async () => {
-        return !(await node.rest('/patroni')).text.includes('pending_restart');
+        const record = (await cluster.etcd.get(key(`members/${node.name}`)))?.value ?? '{}';
+        const { text } = await node.rest('/patroni');
+        return !text.includes('pending_restart') && !record.includes('pending_restart');
       });
       const [row] = await node.query<{ max_connections: string }>('SHOW max_connections');
       expect(row?.max_connections).toBe('61');

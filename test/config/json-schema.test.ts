@@ -30,6 +30,7 @@ describe('docs/configuration.schema.json', () => {
   it.each([
     ['the example', readFileSync(join(root, 'config.example.yaml'), 'utf8')],
     ['the least configuration', MINIMAL],
+    ['Patroni’s own', readFileSync(join(import.meta.dirname, 'fixtures/node.yml'), 'utf8')],
   ])('accepts %s', (_what, yaml) => {
     expect(accepts(parseYaml(yaml, 'test')), JSON.stringify(accepts.errors)).toBe(true);
   });

@@ -149,6 +149,7 @@ tags: {nofailover: maybe}
     ['consul.host', 'localhost'],
     ['etcd.host', 'localhost'],
     ['tenure.state_dir', '/srv/n1/data/state'],
+    ['restapi.listen', '10.0.0.1,10.0.0.2:8008'],
   ])('includes %s: %j, which could cost data or split the cluster', (path, value) => {
     const lines = faults(withPath(path, value));
     expect(lines).toHaveLength(1);

@@ -12,7 +12,7 @@ describe('what applies', () => {
     writeFileSync(join(path, '1.yml'), MINIMAL);
     writeFileSync(
       join(path, '2.yml'),
-      'name: n7\nbootstrap: {dcs: {ttl: 60}}\ntags: {zone: a}\nmine: 1\netcd3: {username: u, password: tell-nobody}\n',
+      'name: n7\nbootstrap: {dcs: {ttl: 60}}\ntags: {zone: a}\nmine: 1\npostgresql: {before_stop: drain --key=rep-secret}\netcd3: {username: u, password: tell-nobody}\n',
     );
     const text = printConfig(path, {
       PATRONI_NAMESPACE: '/other',
@@ -36,6 +36,7 @@ describe('what applies', () => {
       'pg_ctl_timeout: 60 # default',
       'connect_address: "127.0.0.1:5432" # default',
       'state_dir: "/srv/n1/data.tenure" # default',
+      `before_stop: "drain --key=***" # ${path}/2.yml`,
     ])
       expect(lines).toContain(line);
   });

@@ -129,7 +129,10 @@ const leases: readonly LeaseFacts[] = [
 const failures = (kind: 'start' | 'promote' | 'rewind'): Memory['failures'] =>
   [1, 2, 3].map(() => ({ kind, at: given.NOW - 10, why: 'x' }));
 const memories: readonly Memory[] = [
-  given.memory({ formerLeaseId: 'former' }),
+  given.memory({
+    formerLeaseId: 'former',
+    lastLeader: { name: 'n1', leaseId: 'lease-n1', tenure: false, paused: true },
+  }),
   given.memory({ lastRole: 'primary', primaryDownSince: 1, leaderlessSince: given.NOW - 100_000 }),
   given.memory({
     lastRole: 'replica',

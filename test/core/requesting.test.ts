@@ -106,6 +106,31 @@ const cases: readonly {
     }),
     step: job('restart', {}),
   },
+  ...(
+    [
+      ['is refused while a replica waits for it too', 'max_connections', '60', '61', false],
+      ['is not what replicas need less of', 'max_connections', '61', '60', true],
+      ['is nothing to replicas', 'shared_buffers', '10', '20', true],
+    ] as const
+  ).map(([what, name, oldValue, newValue, goes]) => ({
+    given: `a raised setting of the leader ${what}`,
+    observation: given.leader({
+      request: restart(),
+      postgres: given.running(given.primarySql({ pendingRestart: [{ name, oldValue, newValue }] })),
+      cluster: given.known(
+        given.cluster({
+          members: [
+            given.member('n1', { role: 'primary' }),
+            given.member('n2', {
+              pendingRestart: true,
+              pendingRestartReason: { [name]: { old_value: oldValue, new_value: newValue } },
+            }),
+          ],
+        }),
+      ),
+    }),
+    step: goes ? job('restart', {}) : answer('restart failed'),
+  })),
   {
     given: 'other work in progress',
     observation: given.replica({ request: restart(), job: busy('clone') }),

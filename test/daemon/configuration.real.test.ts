@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Lab, Node, processesIn, waitFor } from '../../scripts/lab/index.ts';
+import { Authority, Lab, Node, processesIn, waitFor } from '../../scripts/lab/index.ts';
 import { expectRefusal, fingerprint, logged, logMark } from './watching.ts';
 
 let lab: Lab;
@@ -63,6 +63,23 @@ test('wrong types, missing required keys and refused values: all at once', async
   ]);
   expect(said).not.toContain('secret');
   node.config = config;
+});
+
+test('certificates that cannot be used', async () => {
+  const authority = new Authority(lab.path('certificates'));
+  const [one, other] = [authority.issue('one'), authority.issue('other')];
+  const { config } = node;
+  node.configure({ restapi: { certfile: one.certfile, keyfile: other.keyfile } });
+  await refusesWith([
+    'restapi.keyfile:',
+    `the key in ${other.keyfile} is not that of the certificate in ${one.certfile}`,
+  ]);
+  node.config = config;
+  const replication = { sslmode: 'verify-full', sslrootcert: join(node.folder, 'gone.pem') };
+  node.configure({ postgresql: { authentication: { replication } } });
+  await refusesWith(['postgresql.authentication.replication.sslrootcert: ', 'gone.pem']);
+  node.config = config;
+  node.configure({});
 });
 
 test('no such file', async () => {

@@ -165,3 +165,34 @@ describe('SIGHUP', () => {
     },
   );
 });
+
+describe('a start', () => {
+  test('with a broken file: the last good one stands in, and the primary goes on', async () => {
+    const { primary } = await pair(cluster);
+    const postmaster = primary.postmaster();
+    const good = readFileSync(primary.configFile, 'utf8');
+    await primary.kill();
+    writeFileSync(
+      primary.configFile,
+      good.replace('\npostgresql:', '\npostgresql:\n  use_unix_socket: perhaps'),
+    );
+    const mark = logMark(primary);
+    await primary.start();
+    const line = await logged(
+      primary,
+      mark,
+      /ERROR: the configuration cannot be used, and the last/,
+    );
+    expect(line).toContain(primary.configFile);
+    await logged(primary, mark, /use_unix_socket: found "perhaps", allowed: on, off/);
+    await waitFor('leadership is proven again', 20_000, async () => {
+      const answer = await primary.rest('/primary').catch(() => null);
+      return answer?.status === 200;
+    });
+    expect(primary.postmaster()).toEqual(postmaster);
+    expect(mark.since()).not.toMatch(WORDS);
+    writeFileSync(primary.configFile, good);
+    primary.daemon?.signal('SIGHUP');
+    await logged(primary, mark, /INFO: the local configuration has been read again/);
+  });
+});

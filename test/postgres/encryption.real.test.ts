@@ -13,6 +13,7 @@ import {
   placesOf,
 } from '../../src/postgres/options.ts';
 import { PostgresError } from '../../src/postgres/postgres.ts';
+import { Tools } from '../../src/postgres/tools.ts';
 import {
   caughtUp,
   clock,
@@ -88,7 +89,8 @@ async function own(node: Node, sql: string, superuser: Credentials = node.option
   const options = { ...node.options, superuser };
   const places = placesOf(options);
   const listen = parseListen(options.listen);
-  const configuration = new Configuration(options, places, listen);
+  const tools = new Tools(options.binDir, options.binNames);
+  const configuration = new Configuration(options, places, listen, tools);
   const parts = { options, places, listen, clock, configuration };
   return await withOwnSession(parts, '', async (session) => await session.query(sql, 5_000));
 }

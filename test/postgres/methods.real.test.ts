@@ -73,6 +73,26 @@ test('a replica: methods are tried in turn, each with what it has to know', asyn
   await streaming(replica);
 });
 
+test('settings and rules of a role follow the role', async () => {
+  const replica = lab.restarted(await lab.node('e'));
+  const role = (work_mem: string, rule: string) => ({
+    parameters: { work_mem },
+    pgHba: ['local all all trust', `host all,replication all 127.0.0.1/32 trust # ${rule}`],
+    pgIdent: null,
+  });
+  const byRole = { primary: role('7MB', 'primary'), replica: role('5MB', 'replica') };
+  await replica.postgres.configure(settings({ byRole }));
+  await replica.postgres.clone(source.upstream, noProgress, never);
+  await replica.postgres.start('standby', source.upstream, 20_000, noProgress, never);
+  const shown = async () => (await lab.ask(replica, 'SHOW work_mem'))[0]?.work_mem;
+  const rules = () => readFileSync(join(replica.dataDir, 'pg_hba.conf'), 'utf8');
+  expect(await shown()).toBe('5MB');
+  expect(rules()).toContain('# replica');
+  await replica.postgres.promote(null, 20_000, async () => undefined);
+  await until('the settings of a primary', async () => (await shown()) === '7MB');
+  expect(rules()).toContain('# primary');
+});
+
 test('what the server says of itself is enough for a configuration', async () => {
   const dsn = `host=127.0.0.1 port=${source.port} user=postgres password='super secret'`;
   const found = await takeInventory(new RealClock(), dsn);

@@ -55,10 +55,14 @@ afterAll(async () => {
   await lab.close();
 });
 
-function connect(tls: Tls, login = { username: 'root', password: 'etcd secret' }) {
+function connect(
+  tls: Tls,
+  login = { username: 'root', password: 'etcd secret' },
+  retryTimeoutMs = 3_000,
+) {
   const client = new EtcdKeyValueStore({ urls: etcd.urls, tls, ...login }, clock);
   opened.push(client);
-  const options = { namespace: 'service', scope: 'demo', clock, retryTimeoutMs: 3_000 };
+  const options = { namespace: 'service', scope: 'demo', clock, retryTimeoutMs };
   return { client, store: new ClusterStore(client, options) };
 }
 
@@ -91,7 +95,7 @@ test('logins run out: reads, writes, renewals and the watch go on', async () => 
 
 describe('what does not fit', () => {
   const why = async (tls: Tls, login?: { username: string; password: string }): Promise<string> =>
-    await connect(tls, login)
+    await connect(tls, login, 1_000)
       .store.read()
       .then(
         () => '',
@@ -123,16 +127,34 @@ test('other certificates and another password are taken while calls are under wa
   const { client, store } = connect({ ...good, ca: readFileSync(strangers.file) });
   await expect(store.read()).rejects.toThrow(/etcd3\.cacert/);
   const login = { username: 'root', password: 'etcd secret' };
-  client.renew({ urls: etcd.urls, tls: good, ...login });
+  await client.renew({ urls: etcd.urls, tls: good, ...login });
   await store.read();
   let going = true;
   const reading = (async () => {
     while (going) await store.read();
   })();
   for (let time = 0; time < 5; time += 1) {
-    client.renew({ urls: etcd.urls, tls: { ...good, ...materialOf(authority, 'n1') }, ...login });
+    await client.renew({
+      urls: etcd.urls,
+      tls: { ...good, ...materialOf(authority, 'n1') },
+      ...login,
+    });
     await store.read();
   }
   going = false;
   await reading;
+
+  // What etcd turns away does not take the place of what works.
+  const wrong = [
+    [
+      { tls: { ...good, ca: readFileSync(strangers.file) }, ...login },
+      /etcd3\.cacert \(\/ca\.pem\)/,
+    ],
+    [{ tls: { ...good, ...materialOf(strangers, 'n1') }, ...login }, /etcd3\.cert \(\/own\.pem\)/],
+    [{ tls: good, username: 'root', password: 'wrong' }, /authentication failed/],
+  ] as const;
+  for (const [options, reason] of wrong) {
+    await expect(client.renew({ urls: etcd.urls, ...options })).rejects.toThrow(reason);
+    await store.read();
+  }
 });

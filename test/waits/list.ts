@@ -154,6 +154,7 @@ export const WAKE_UPS: readonly Listed[] = [
   ['campaign.stale-primary', 'SOON_MS', JOB, JOB_BOUND],
   ['campaign.keep', 'SOON_MS', JOB, JOB_BOUND],
   ['campaign.keep', 'SOON_MS', STORE, STORE_BOUND],
+  ['campaign.still-paused', 'SOON_MS', 'the word of the last leader, which may never come', 'ttl'],
   [
     'campaign.vanished-lease',
     'SOON_MS',
