@@ -15,10 +15,7 @@ stand_in_debian() {
     set -- "$1" --change "ENV NODE_EXTRA_CA_CERTS=/etc/ssl/machine-ca.crt"
   fi
   registry=$(npm config get registry 2> /dev/null || true)
-  case $registry in
-    '' | https://registry.example/) ;;
-    *) set -- "$@" --change "ENV npm_config_registry=$registry" ;;
-  esac
+  [ -z "$registry" ] || set -- "$@" --change "ENV npm_config_registry=$registry"
   name=$1
   shift
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*

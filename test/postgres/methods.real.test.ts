@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, expect, test } from 'vitest';
+import { binDir } from '../../scripts/lab/index.ts';
 import { RealClock } from '../../src/clock.ts';
 import { takeInventory } from '../../src/postgres/inventory.ts';
 import type { OwnMethod } from '../../src/postgres/options.ts';
@@ -34,7 +35,7 @@ echo "$*" > ${join(lab.folder, name)}.said
 }
 
 const said = (name: string): string => readFileSync(join(lab.folder, `${name}.said`), 'utf8');
-const bin = (process.env.TENURE_TEST_BIN ?? '/usr/lib/postgresql/15/bin').replace(/\/$/, '');
+const bin = binDir();
 const making = (replicaMethods: readonly ('basebackup' | OwnMethod)[]) => ({
   replicaMethods,
   basebackup: [],
