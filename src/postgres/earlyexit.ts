@@ -5,6 +5,7 @@
  */
 import { open, readFile, stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
+import { dataVersion } from './connect.ts';
 import type { Places } from './options.ts';
 import type { Parts } from './parts.ts';
 import { lastLines, run } from './run.ts';
@@ -38,9 +39,12 @@ export async function explainExit(
     .split('\n')
     .filter((line) => /\b(?:FATAL|PANIC|ERROR|HINT|DETAIL):/.test(line));
   if (complaints.length > 0) return lastLines(complaints.join('\n'));
+  const version = await dataVersion(parts.places).catch(() => 0);
+  // Computed only once the libraries are loaded, so that these are tried too.
+  const setting = version >= 15 ? 'shared_memory_size' : 'data_directory';
   const dry = await run({
     file: postgres,
-    args: [...parts.configuration.postmasterArguments(), '-C', 'data_directory'],
+    args: [...parts.configuration.postmasterArguments(), '-C', setting],
     clock: parts.clock,
     timeoutMs: DRY_RUN_MS,
   });
