@@ -59,7 +59,7 @@ RUN mkdir -p /etc/postgresql-common/createcluster.d \
 ENV LANG=C.UTF-8 PATH=/usr/lib/postgresql/17/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /build/dist /usr/lib/tenure/dist
-COPY package.json /usr/lib/tenure/
+COPY package.json config.example.yaml /usr/lib/tenure/
 COPY bin /usr/lib/tenure/bin
 COPY deploy/containers/entrypoint.sh deploy/containers/health.sh /usr/lib/tenure/containers/
 COPY deploy/containers/tenure.yml /etc/tenure/tenure.yml

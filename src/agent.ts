@@ -118,6 +118,8 @@ async function serve(
   }
   process.on('SIGTERM', () => daemon.stop());
   process.on('SIGINT', () => daemon.stop());
+  // One after the other: the file that was read last is in force at the end.
+  let reloads: Promise<unknown> = Promise.resolve();
   process.on('SIGHUP', () => {
     const reloaded = reloadConfig(path, say, (config) => {
       logger.hide(secretsOf(config));
@@ -127,8 +129,10 @@ async function serve(
     });
     if (reloaded === null) return;
     for (const warning of reloaded.warnings) say('warning', warning);
-    void keepLastGood(path, reloaded, new Date());
-    void reloaded.apply();
+    reloads = reloads
+      .then(() => reloaded.apply())
+      .then(() => keepLastGood(path, reloaded, new Date()))
+      .catch((error: unknown) => say('error', `reload: ${String(error)}`));
   });
   // A promise that nobody looked at is a bug, but no reason to leave a primary without its keeper.
   process.on('unhandledRejection', (reason) =>

@@ -166,13 +166,17 @@ export class Daemon {
    */
   async run(onStarted: () => void = () => undefined): Promise<Exit> {
     // At the same time: clients may be waiting for this node.
-    const [earlier, missing] = await Promise.all([
+    const [earlier, missing, unreadable] = await Promise.all([
       endEarlier(this.#config.tenure.state_dir, this.#clock, this.#peers),
       this.#policy
         .loadCache()
         .then(() => this.#postgres.missingTools(neededTools(this.#policy.settings))),
-      this.#journal.load(),
+      this.#journal.load().then(
+        () => null,
+        (error: unknown) => `${this.#config.tenure.state_dir} cannot be read: ${String(error)}`,
+      ),
     ]);
+    if (unreadable !== null) return { code: 1, message: unreadable };
     if (earlier.kind === 'healthy') return { code: 1, message: earlier.why };
     if (earlier.kind === 'ended') this.#say('warning', earlier.why);
     if (missing.length > 0) return { code: 1, message: missing.join('; ') };

@@ -72,6 +72,9 @@ export class Journal implements NodeJournal {
       const text = await this.#record.read();
       if (text !== null) this.#node = nodeSchema.parse(JSON.parse(text));
     } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // What only could not be read may be whole, and a promise may stand in it (S4): no start without it.
+      if (code !== undefined) throw error;
       this.#complain(
         `${path} cannot be read (${String(error)}); it is set aside as ${NODE_FILE}.broken`,
       );

@@ -1,4 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -94,6 +102,12 @@ describe('the journal', () => {
     const next = journal();
     expect(await next.load()).toMatchObject({ promotedHere: [2, 3], leaseId: '8' });
     expect(complaints).toEqual([]);
+  });
+
+  it('does not start without a record that it only cannot read', async () => {
+    mkdirSync(path, { recursive: true });
+    await expect(journal().load()).rejects.toThrow('EISDIR');
+    expect(statSync(path).isDirectory()).toBe(true);
   });
 
   it('sets a damaged record aside and says so', async () => {

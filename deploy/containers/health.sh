@@ -9,8 +9,12 @@ url=${2:-$scheme://127.0.0.1:8008}
 address=${url#*://}
 request=$'GET '$path$' HTTP/1.0\r\nHost: '$address$'\r\n\r\n'
 if [[ $url == https://* ]]; then
-  # It asks itself: whose certificate it is does not matter.
-  exec 3< <(printf '%s' "$request" | timeout 4 openssl s_client -quiet -connect "$address" 2> /dev/null)
+  # It asks itself: whose certificate it is does not matter. With verify_client: required it has to show one.
+  certificate=${TENURE_CTL_CERTFILE:-${PATRONI_CTL_CERTFILE:-}}
+  key=${TENURE_CTL_KEYFILE:-${PATRONI_CTL_KEYFILE:-$certificate}}
+  own=()
+  [ -z "$certificate" ] || own=(-cert "$certificate" -key "$key")
+  exec 3< <(printf '%s' "$request" | timeout 4 openssl s_client -quiet "${own[@]}" -connect "$address" 2> /dev/null)
 else
   exec 3<> "/dev/tcp/${address%:*}/${address##*:}" || exit 1
   printf '%s' "$request" >&3

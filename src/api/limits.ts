@@ -1,4 +1,5 @@
 /** Bounds on what one address may ask of the API, and on what is said about it. */
+import type { Server, Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 
 /** Requests that an address may make at once, and how many more each second. */
@@ -55,6 +56,23 @@ export class RateLimit {
     this.#accounts.set(address, { left, at: this.#clock.now() });
     dropOldest(this.#accounts);
   }
+}
+
+/** Closes at once what one address opens beyond `most` connections. */
+export function boundAddresses(server: Server, most: number): void {
+  const open = new Map<string, number>();
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress;
+    if (address === undefined) return;
+    const count = (open.get(address) ?? 0) + 1;
+    open.set(address, count);
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left > 0) open.set(address, left);
+      else open.delete(address);
+    });
+    if (count > most) socket.destroy();
+  });
 }
 
 /** Says what was refused, without letting whoever is refused fill the log. */

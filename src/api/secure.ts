@@ -31,9 +31,16 @@ export function renewSecure(server: Server, tls: ApiTls): void {
   Object.assign(server, clientRules(tls));
 }
 
-/** The other side has shown a certificate, and it is good. */
+/**
+ * The other side has shown a certificate, and it is good. A resumed session without any certificate
+ * counts as authorized to Node.js.
+ */
 export function isCertified(socket: Socket): boolean {
-  return socket instanceof TLSSocket && socket.authorized;
+  return (
+    socket instanceof TLSSocket &&
+    socket.authorized &&
+    socket.getPeerX509Certificate() !== undefined
+  );
 }
 
 /** Says which connections came to nothing, and why. */

@@ -9,7 +9,7 @@ import type { StatusSource } from '../status.ts';
 import type { View } from './answer.ts';
 import { ApiListenError, problem, problemOf } from './errors.ts';
 import { withoutAnswers } from './facts.ts';
-import { type Rate, RateLimit, Refusals } from './limits.ts';
+import { boundAddresses, type Rate, RateLimit, Refusals } from './limits.ts';
 import type { Operator } from './operator.ts';
 import { ENDPOINTS, FRESH_ENDPOINTS, healthCheck, unsupported } from './routes.ts';
 import { type ApiTls, renewSecure, secureOptions, watchHandshakes } from './secure.ts';
@@ -59,6 +59,8 @@ const IDLE_SOCKET_MS = 10_000;
 const BODY_BYTES = 256 * 1024;
 /** Further connections are closed at once: descriptors are for etcd and PostgreSQL too. */
 const MOST_CONNECTIONS = 1000;
+/** Of one address: a stranger must not keep load balancers and members out. */
+const MOST_OF_ONE_ADDRESS = 200;
 /** Longest wait for fresh facts. Peers in a race give an answer about two seconds. */
 const FRESH_MS = 500;
 /** Time that running requests have to end when the API closes; close() promises 300 ms. */
@@ -117,6 +119,7 @@ function buildApi(options: ApiOptions): FastifyInstance {
           https: { ...HTTP, ...secureOptions(tls) },
         }) as unknown as FastifyInstance);
   app.server.maxConnections = MOST_CONNECTIONS;
+  boundAddresses(app.server, MOST_OF_ONE_ADDRESS);
   if (tls !== null) watchHandshakes(app.server, refusals);
   app.setErrorHandler(refuse);
   if (headers !== undefined) {

@@ -10,8 +10,8 @@ const READ_AT_START: readonly (readonly string[])[] = [
   ...['hosts', 'host', 'url', 'port', 'protocol'].map((key) => ['etcd3', key]),
   ['restapi', 'listen'],
   ['restapi', 'connect_address'],
-  ['bootstrap', 'method'],
-  ['bootstrap', 'initdb'],
+  ...['method', 'initdb', 'pg_hba', 'post_bootstrap', 'post_init'].map((key) => ['bootstrap', key]),
+  ['watchdog'],
   ...[
     'listen',
     'connect_address',

@@ -23,7 +23,9 @@ export function describeFound(value: unknown, secret: boolean): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'a map';
   if (secret) return `a ${typeof value} (not shown)`;
-  const shown = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  // The user and password of a URL.
+  const shown = text.replace(/\/\/[^@/\s]*@/g, '//***@');
   return shown.length > 80 ? `${shown.slice(0, 77)}...` : shown;
 }
 

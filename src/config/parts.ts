@@ -26,11 +26,10 @@ export interface StoreOptions {
 
 /** Everything but the certificates. */
 export function storeAddress({ etcd3 }: Pick<Config, 'etcd3'>): Omit<StoreOptions, 'tls'> {
-  const named = etcd3.hosts ?? etcd3.host;
   const url = etcd3.url === undefined ? null : new URL(etcd3.url);
-  const hosts = named ?? (url ? [url.host] : []);
-  // The protocol of a URL counts only where the URL is used.
-  const protocol = named === undefined && url ? url.protocol : `${etcd3.protocol ?? 'http'}:`;
+  // The URL first, as Patroni does: members of one cluster must not ask two stores.
+  const hosts = url ? [url.host] : (etcd3.hosts ?? etcd3.host ?? []);
+  const protocol = url?.protocol ?? `${etcd3.protocol ?? 'http'}:`;
   const urls = hosts.flatMap((host) => {
     const address = parseAddress(host, etcd3.port);
     return address ? [`${protocol}//${addressText(address)}`] : [];

@@ -41,7 +41,9 @@ export function wantedSlots(s: Situation): (Step & { do: 'slots' }) | null {
   const present = new Map(sql.slots.map((slot) => [slot.name, slot]));
   const create = [...wanted].filter((name) => !present.has(name) && name !== own);
   const drop = seen.settings.paused ? [] : abandoned(seen, sql, wanted, own);
-  const advance = advances(sql, wanted, cluster.status.slots);
+  // Also those that nobody wants any more: as long as the leader has them they would hold WAL here for ever.
+  const physical = sql.slots.filter(({ type }) => type === 'physical').map(({ name }) => name);
+  const advance = advances(sql, physical, cluster.status.slots);
   if (create.length === 0 && drop.length === 0 && Object.keys(advance).length === 0) return null;
   return { do: 'slots', create, drop, advance };
 }
@@ -87,7 +89,8 @@ export function rememberSlots(
   if (!cluster.known) return Object.fromEntries(Object.keys(before).map((name) => [name, now]));
   const { members, status } = cluster.value;
   const kept = status.retainSlots.filter((name) => before[name] === undefined);
-  const present = members.filter(({ leaseId }) => leaseId !== null);
+  // A member that does not stream any more comes back for its slot no more than one that is gone.
+  const present = members.filter(({ leaseId, tags }) => leaseId !== null && !tags.nostream);
   const names = [...kept, ...present.map(({ name }) => slotName(name))];
   return { ...before, ...Object.fromEntries(names.map((name) => [name, now])) };
 }

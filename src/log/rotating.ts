@@ -47,6 +47,8 @@ export class RotatingFile implements Target {
 
   /** Where renaming fails, lines go on into the file that there is. */
   async turn(): Promise<void> {
+    // Also where it fails: tried again after as much, or each try would move the older files on.
+    this.#size = 0;
     for (let number = this.#options.kept; number > 0; number--) {
       const from = number === 1 ? this.#path : `${this.#path}.${number - 1}`;
       await rename(from, `${this.#path}.${number}`).catch(ignoreMissing);
@@ -54,7 +56,6 @@ export class RotatingFile implements Target {
     await rm(`${this.#path}.${this.#options.kept + 1}`, { force: true });
     const before = this.#fd;
     this.#fd = this.#open();
-    this.#size = 0;
     closeSync(before);
   }
 

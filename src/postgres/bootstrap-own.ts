@@ -88,6 +88,20 @@ export async function startRestored(
   };
 }
 
+/**
+ * Before a bootstrap. Returns what puts the settings and rules back when it has failed: a door that was
+ * made for the daemon alone must not stay.
+ */
+export async function rememberDoor({ configuration, places }: Parts): Promise<() => Promise<void>> {
+  const { settings } = configuration;
+  const outside = places.configDir === places.dataDir ? null : await readIfThere(places.hba);
+  return async () => {
+    configuration.settings = settings;
+    if (outside !== null)
+      await writeAtomically(places.hba, outside, await fileMode(places.configDir));
+  };
+}
+
 async function ownDoor({ options, places, listen }: Parts): Promise<readonly string[]> {
   const user = `"${options.superuser.username.replaceAll('"', '""')}"`;
   const target = await localTarget(places, listen, options.useUnixSocket ?? false, undefined);

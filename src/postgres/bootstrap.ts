@@ -1,7 +1,7 @@
 /** Making a new cluster: initdb, configuration, start, users, the user's own command (C-5.7). */
 import { appendFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { runBootstrapMethod, startRestored } from './bootstrap-own.ts';
+import { rememberDoor, runBootstrapMethod, startRestored } from './bootstrap-own.ts';
 import { dataVersion, localTarget } from './connect.ts';
 import { toolLogin } from './conninfo.ts';
 import { exists, isMissing, makePrivateFolder, messageOf } from './disk.ts';
@@ -53,6 +53,7 @@ export async function bootstrapServer(
     incarnation,
     replaces: null,
   });
+  const closed = await rememberDoor(parts);
   try {
     if (method !== undefined) await runBootstrapMethod(parts, method, progress, signal);
     else {
@@ -77,6 +78,7 @@ export async function bootstrapServer(
     return { systemIdentifier };
   } catch (error) {
     await giveUp(parts);
+    await closed();
     throw new PostgresError(`bootstrap: ${messageOf(error)}`, { cause: error });
   }
 }
@@ -207,11 +209,12 @@ async function giveUp(parts: Parts): Promise<void> {
 }
 
 /** `<dataDir>.failed` (C-5.7.5); where that cannot be, as with a mount point, the directory is emptied. */
-async function setAside({ places, log }: Parts): Promise<void> {
+async function setAside({ places, log, options }: Parts): Promise<void> {
   if (!(await exists(places.dataDir))) return;
   const aside = `${places.dataDir}.failed`;
-  // initdb refuses a WAL folder that is not empty, and this one has a life of its own.
-  await emptyParts(await linkedParts(places.dataDir));
+  // initdb refuses a WAL folder that is not empty, and this one has a life of its own. What a program of the
+  // operator has linked may be the server's that it copied.
+  if (options.bootstrapMethod === undefined) await emptyParts(await linkedParts(places.dataDir));
   try {
     await rm(aside, { recursive: true, force: true });
     await rename(places.dataDir, aside);

@@ -14,7 +14,7 @@ import type { OwnMethod, Places } from './options.ts';
 import { ctlTimeout, type Parts, readControl } from './parts.ts';
 import { PostgresError, type Progress } from './postgres.ts';
 import { failureOf, type RunResult, run } from './run.ts';
-import { emptyInPlace, folderForCopy, removeLeftovers, swapIn } from './swap.ts';
+import { emptyInPlace, emptyWithoutLinks, folderForCopy, removeLeftovers, swapIn } from './swap.ts';
 import { toolArguments } from './tooloptions.ts';
 import { refuseOld } from './tools.ts';
 
@@ -127,6 +127,7 @@ async function markerFor(
 
 async function withBasebackup(request: CopyRequest, chosen: readonly string[]): Promise<void> {
   const { parts } = request;
+  await clearAfterProgram(parts);
   const copy = { ...request, file: parts.tools.find('pg_basebackup', null), chosen };
   const marker = await markerFor(
     request,
@@ -139,11 +140,17 @@ async function withBasebackup(request: CopyRequest, chosen: readonly string[]): 
   }
 }
 
+/** What a program has left unfinished may link to another server's folders: links are removed, not followed. */
+async function clearAfterProgram(parts: Parts): Promise<void> {
+  if ((await unfinishedIn(parts))?.program === true) await emptyWithoutLinks(parts.places);
+}
+
 /** C-6.7; the directory is what the program leaves, if that is a copy of the leader's cluster. */
 async function withOwnMethod(request: CopyRequest, method: OwnMethod): Promise<void> {
   const { parts, from, progress, signal } = request;
   const { places, options, markers, clock } = parts;
-  const marker = await markerFor(request, async () => null);
+  if (!method.keepData) await clearAfterProgram(parts);
+  const marker = { ...(await markerFor(request, async () => null)), program: true };
   await markers.begin(marker);
   if (!method.keepData) {
     await emptyInPlace(places);

@@ -30,6 +30,8 @@ export interface WorkMarker {
    * when the copy beside it comes to nothing.
    */
   readonly replaces: InterruptedWork | null;
+  /** A program of the operator works in the data directory: what its links lead to may be another server's. */
+  readonly program?: boolean;
   /** Folders outside of the data directory that the work fills; what it left there is nobody's. */
   readonly elsewhere?: readonly string[];
 }

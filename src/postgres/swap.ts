@@ -88,6 +88,11 @@ export async function emptyInPlace(places: Places): Promise<void> {
   await emptyFolder(dataDir);
 }
 
+/** Empties the data directory alone: what it links to elsewhere stays. */
+export async function emptyWithoutLinks(places: Places): Promise<void> {
+  await emptyFolder(await realDataDir(places));
+}
+
 async function emptyFolder(path: string): Promise<void> {
   for (const name of await readdir(path))
     await rm(join(path, name), { recursive: true, force: true });

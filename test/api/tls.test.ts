@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TLSSocket } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Authority, type Certificate } from '../../scripts/lab/certificates.ts';
 import type { ApiTls } from '../../src/api/secure.ts';
@@ -130,6 +130,30 @@ describe('certificates of clients', () => {
     api.scene.access = { ...api.scene.access, credentials: { username: 'u', password: 'p' } };
     expect((await ask(api, '/reload', { method: 'POST' })).status).toBe(403);
     expect((await ask(api, '/reload', { method: 'POST', as: client })).status).toBe(401);
+  });
+
+  test('optional: a session that is resumed shows no certificate either', async () => {
+    const api = await listen(tlsOf('optional'));
+    const options = { host: '127.0.0.1', port: api.port, ca: readFileSync(authority.file) };
+    const first = connect(options);
+    const session = await new Promise<Buffer>((resolve) => {
+      first.once('session', resolve);
+      first.write('GET /primary HTTP/1.0\r\n\r\n');
+    });
+    first.destroy();
+    const again = connect({ ...options, session });
+    const answer = await new Promise<string>((resolve, reject) => {
+      let text = '';
+      again.on('data', (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      again.once('error', reject);
+      again.once('end', () => resolve(text));
+      again.write('POST /reload HTTP/1.0\r\ncontent-length: 0\r\n\r\n');
+    });
+    expect(again.isSessionReused()).toBe(true);
+    expect(answer).toContain('client certificate required');
+    again.destroy();
   });
 
   test('required: nothing is answered without one, and the log says who was refused why', async () => {

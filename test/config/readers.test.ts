@@ -128,6 +128,7 @@ describe('the local configuration', () => {
   // What two keys decide together is read with other values of the first.
   const url = MINIMAL.replace('hosts: 127.0.0.1:2379', 'url: http://127.0.0.1:2379');
   readTls(watched(configOf(url), read));
+  readTls(watched(configOf(MINIMAL.replace('hosts:', 'host:')), read));
 
   const keys = keysOf().filter(
     (key) =>

@@ -71,6 +71,11 @@ describe('slots', () => {
       { drop: ['n4'] },
     ],
     [
+      'that nobody wants any more follow the leader’s on a standby',
+      { slots: [slot('n1'), slot('n3'), slot('backup', { restartLsn: 300 })], standby: true },
+      { advance: { backup: 400, n1: 450 } },
+    ],
+    [
       'in use are not dropped',
       { slots: [slot('n2'), slot('n3'), slot('n4', { active: true })], gone: { n4: 31 * MINUTE } },
       without,

@@ -136,11 +136,13 @@ export class Checks implements Witness {
   guarded(node: Node): boolean {
     const { now } = this.#world.scheduler;
     const { daemon, guard } = node;
+    // Noted in a suspend too: what it learns when it goes on ends the pause for it.
+    const paused = this.#paused(node, now);
     if (node.frozen || now - node.thawedAt < THAW_MS) return false;
     const daemonActs = daemon?.process.runs === true && now - daemon.process.resumedAt >= RESUME_MS;
     const guardActs = guard?.runs === true && now - guard.resumedAt >= GUARD_MS;
     if (!daemonActs && !guardActs) return false;
-    if (this.#paused(node, now)) return false;
+    if (paused) return false;
     // A primary found running, and no guard that knew of its lease, gets its time to be proven (S8).
     if (now < node.adoptedUntil) return false;
     return this.#truth.initialized;

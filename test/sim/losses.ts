@@ -110,8 +110,11 @@ export class Losses {
     const asked = this.#truth.since - STEADY_MS;
     const missed = lost.findLast(({ at }) => at < asked);
     if (missed === undefined) return;
+    const { failsafe } = this.#truth;
     const better = this.#nodes.find((node) => {
       const { wal } = node.disk;
+      // Whom `/failsafe` leaves out may not race (contract 5.9a).
+      if (failsafe.length > 0 && !failsafe.includes(node.name)) return false;
       return (
         node !== machine && this.#living(node, machine) && wal.holds(before) && wal.holds(missed)
       );

@@ -5,7 +5,7 @@ export const guardVariants: readonly Variant[] = [
   {
     name: 'guard-armed-late',
     what: 'the guard hears of a lease only with the second renewal, after the promotion (S1)',
-    within: 150,
+    within: 600,
     kinds: ['pause at promotion', 'node crash', 'switchover', 'daemon crash'],
     edits: [
       {
