@@ -32,7 +32,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          // Thousands of schedules in virtual time, in processes of their own with the lowest priority:
+          // Thousands of schedules in virtual time, in processes of their own with a low priority:
           // they use what the real servers leave of the processors.
           name: 'simulation',
           include: ['test/**/*.sim.test.ts'],

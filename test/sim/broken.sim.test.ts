@@ -8,7 +8,7 @@ describe.concurrent('broken agents', { timeout: 600_000 }, () => {
   it.each(catalogue)('$name is noticed within $within schedules: $what', async ({ name }) => {
     const { exitCode, stdout, stderr } = await execa(
       'nice',
-      ['-n', '19', process.execPath, 'scripts/sim.ts', '--variant', name],
+      ['-n', '10', process.execPath, 'scripts/sim.ts', '--variant', name],
       { cwd: ROOT, reject: false },
     );
     expect(`${exitCode} ${stdout} ${stderr}`).toMatch(/^0 .*"kind":/);

@@ -24,7 +24,7 @@ describe('the whole agent in virtual time', () => {
     const which = ['--schedules', String(SCHEDULES), '--seed', 'test'];
     const { stdout, stderr, exitCode } = await execa(
       'nice',
-      ['-n', '19', process.execPath, 'scripts/sim.ts', ...which, '--ledger', path, '--out', folder],
+      ['-n', '10', process.execPath, 'scripts/sim.ts', ...which, '--ledger', path, '--out', folder],
       { cwd: ROOT, reject: false },
     );
     process.stdout.write(`${stdout}\n`);
